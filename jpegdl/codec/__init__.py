@@ -1,0 +1,1 @@
+"""The JPEG layer and real JPEG files: no network, no page."""

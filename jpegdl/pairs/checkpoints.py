@@ -1,0 +1,154 @@
+"""Pairs on disk: pair.json and one safetensors file an arm. Load strictly, refuse, never repair."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from jpegdl.codec.layer import MAX_STEP, MIN_STEP, JPEGLayer
+from jpegdl.pairs.card import PairCard, card_from_json, card_to_json
+from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier
+
+CARD = "pair.json"
+_LFS_POINTER = b"version https://git-lfs"
+
+
+class CheckpointError(ValueError):
+    """A pair on disk that cannot be used; the message is one sentence that names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class ModelPair:
+    """Two classifiers in evaluation mode with frozen parameters, on one device, and their card."""
+
+    card: PairCard
+    baseline: Classifier
+    jpegdl: Classifier
+
+    def arm(self, arm: Arm) -> Classifier:
+        return self.baseline if arm == "baseline" else self.jpegdl
+
+    @property
+    def codec(self) -> JPEGLayer:
+        """The JPEG layer of the JPEG-DL arm."""
+        codec = self.jpegdl.codec
+        if not isinstance(codec, JPEGLayer):
+            raise TypeError("the JPEG-DL arm has no JPEG layer")
+        return codec
+
+    @property
+    def device(self) -> torch.device:
+        return self.baseline.mean.device
+
+
+def save_pair(folder: Path, card: PairCard, arms: Mapping[Arm, Classifier]) -> PairCard:
+    """Write a pair: weights as float16, tables and alpha as float32, then the card with the files' hashes.
+
+    Written to a temporary folder beside `folder` and renamed, so a reader sees the old pair or the new one.
+    Returns the card as written.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        staged = Path(scratch) / "pair"
+        staged.mkdir()
+        facts = {}
+        for arm in ARMS:
+            data = save({key: _stored(key, value) for key, value in arms[arm].state_dict().items()})
+            file = staged / f"{arm}.safetensors"
+            file.write_bytes(data)
+            facts[arm] = {"file": file.name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        card = replace(card, weights=facts)
+        (staged / CARD).write_text(card_to_json(card))
+        if folder.exists():
+            os.replace(folder, Path(scratch) / "previous")
+        shutil.move(staged, folder)
+    return card
+
+
+def _stored(key: str, value: Tensor) -> Tensor:
+    """Weights to float16; the codec's 128 steps and alphas keep float32, whole numbers stay as they are."""
+    keep = key.startswith("codec.") or not value.is_floating_point()
+    return (value if keep else value.half()).detach().cpu().contiguous()
+
+
+def load_pair(folder: Path, device: torch.device | str = "cpu") -> ModelPair:
+    """Read and check a pair. Raises CheckpointError for whatever is missing, changed, damaged or out of range."""
+    card = _load_card(folder / CARD)
+    arms = {arm: _load_arm(folder, card, arm).to(device) for arm in ARMS}
+    return ModelPair(card, arms["baseline"], arms["jpegdl"])
+
+
+def load_pairs(
+    root: Path, device: torch.device | str = "cpu"
+) -> tuple[dict[str, ModelPair], dict[str, CheckpointError]]:
+    """All pairs in the folders of `root`, by folder name: those that load, and why the others do not."""
+    pairs, refused = {}, {}
+    for folder in sorted(path for path in root.glob("[!.]*") if path.is_dir()):
+        try:
+            pairs[folder.name] = load_pair(folder, device)
+        except CheckpointError as error:
+            refused[folder.name] = error
+    return pairs, refused
+
+
+def _load_card(path: Path) -> PairCard:
+    if not path.is_file():
+        raise CheckpointError(f"{_short(path)} is missing; restore the file or train the pair again.")
+    try:
+        return card_from_json(path.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{_short(path)} is not a pair's card: {error}.") from None
+
+
+def _load_arm(folder: Path, card: PairCard, arm: Arm) -> Classifier:
+    path = folder / f"{arm}.safetensors"
+    data = _read_weights(path, str(card.weights.get(arm, {}).get("sha256")))
+    codec = None
+    if arm == "jpegdl":
+        codec = JPEGLayer(torch.ones(card.rounds, 2, 8, 8), 1.0, max_index=card.max_index)
+    model = build_classifier(card.architecture, len(card.class_names), codec=codec)
+    expected = model.state_dict()
+    try:
+        found = load(data)
+    except SafetensorError:
+        raise CheckpointError(f"{_short(path)} is not a safetensors file; restore it.") from None
+    wrong = sorted(set(found) ^ set(expected)) or [k for k in expected if found[k].shape != expected[k].shape]
+    if wrong:
+        raise CheckpointError(
+            f"{_short(path)} does not fit {card.architecture} with {len(card.class_names)} classes: "
+            f"{len(wrong)} tensors differ, the first is {wrong[0]}; restore the file or its card."
+        )
+    if not all(bool(torch.isfinite(value).all()) for value in found.values()):
+        raise CheckpointError(f"{_short(path)} holds values that are not finite; train the pair again.")
+    if codec is not None:
+        steps, alpha = found["codec.steps"], found["codec.alpha"]
+        if not bool(((steps >= MIN_STEP) & (steps <= MAX_STEP)).all() and (alpha > 0).all()):
+            raise CheckpointError(
+                f"{_short(path)} holds quantization steps outside {MIN_STEP}..{MAX_STEP} or alpha <= 0; restore it."
+            )
+    model.load_state_dict({key: value.to(expected[key].dtype) for key, value in found.items()})
+    return model.requires_grad_(False).eval()
+
+
+def _read_weights(path: Path, sha256: str) -> bytes:
+    if not path.is_file():
+        raise CheckpointError(f"{_short(path)} is missing; restore the file or train the pair again.")
+    data = path.read_bytes()
+    if data.startswith(_LFS_POINTER):
+        raise CheckpointError(f"{_short(path)} is a Git LFS pointer, not weights; run `git lfs pull`.")
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise CheckpointError(f"{_short(path)} does not match the hash in its card; restore the file.")
+    return data
+
+
+def _short(path: Path) -> str:
+    """Folder and file name, without the rest of the machine's path."""
+    return f"{path.parent.name}/{path.name}"
