@@ -1,0 +1,155 @@
+"""Command line: python -m jpegdl train | evaluate | results | tables."""
+
+import argparse
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from jpegdl.analysis.report import results_markdown, verdict
+from jpegdl.codec.jpegfile import cjpeg_qtables_text
+from jpegdl.pairs.card import PairCard
+from jpegdl.pairs.checkpoints import load_pair, load_pairs
+from jpegdl.pairs.classifier import Arm
+from jpegdl.training.data import read_dataset
+from jpegdl.training.loop import Epoch
+from jpegdl.training.pair import measure, train_pair
+from jpegdl.training.recipes import RECIPES, Recipe
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    try:
+        arguments.run(arguments)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m jpegdl", description="Train and measure baseline / JPEG-DL pairs.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    train = commands.add_parser("train", help="train both arms of a recipe")
+    train.set_defaults(run=_train)
+    train.add_argument("recipe", choices=list(RECIPES), help="name of the recipe")
+    train.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    train.add_argument("--out", type=Path, required=True, help="folder of the pair, such as checkpoints/NAME")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--input-size", type=int, help="pixels, instead of the recipe's")
+    train.add_argument("--epochs", type=int, help="instead of the recipe's; the milestones keep their share")
+    train.add_argument("--resume", action="store_true", help="continue an interrupted run of the same recipe and seed")
+
+    evaluate = commands.add_parser("evaluate", help="count right answers again with the stored weights")
+    evaluate.set_defaults(run=_evaluate)
+    evaluate.add_argument("pair", type=Path, help="folder of the pair")
+    evaluate.add_argument("--data", type=Path, required=True, help="folder of the data set")
+
+    results = commands.add_parser("results", help="write docs/results.md from the cards")
+    results.set_defaults(run=_results)
+    results.add_argument("--checkpoints", type=Path, default=Path("checkpoints"))
+    results.add_argument("--out", type=Path, default=Path("docs/results.md"))
+
+    tables = commands.add_parser("tables", help="print a pair's learned tables for cjpeg -qtables")
+    tables.set_defaults(run=_tables)
+    tables.add_argument("pair", type=Path, help="folder of the pair")
+
+    for command in (train, evaluate):
+        command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    for command in (train, evaluate, results, tables):
+        command.add_argument("--threads", type=int, help="CPU threads of torch")
+    return parser
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    out: Path = arguments.out
+    state = out.with_name(f".{out.name}.training")
+    if out.exists():
+        raise ValueError(f"{out} exists; choose another --out or remove it")
+    if state.exists() and not arguments.resume:
+        raise ValueError(f"{state} holds an interrupted run; pass --resume to continue it, or remove it")
+    recipe = _adapted(RECIPES[arguments.recipe], arguments.epochs, arguments.input_size)
+    progress = _Progress(recipe.epochs)
+    pair = train_pair(
+        recipe,
+        read_dataset(recipe.dataset, arguments.data),
+        out,
+        seed=arguments.seed,
+        device=torch.device(arguments.device),
+        report=progress,
+        commit=_commit(),
+    )
+    print(verdict(pair.card))
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    before = load_pair(arguments.pair).card
+    card = measure(arguments.pair, read_dataset(before.dataset["name"], arguments.data), torch.device(arguments.device))
+    print(_counts(card))
+    print("The counts equal the card's." if card.results == before.results else "The card's counts were replaced.")
+
+
+def _results(arguments: argparse.Namespace) -> None:
+    pairs, refused = load_pairs(arguments.checkpoints)
+    for error in refused.values():
+        print(f"left out: {error}", file=sys.stderr)
+    arguments.out.write_text(results_markdown(pair.card for pair in pairs.values()))
+    print(f"{arguments.out}: {len(pairs)} pairs")
+
+
+def _tables(arguments: argparse.Namespace) -> None:
+    print(cjpeg_qtables_text(load_pair(arguments.pair).codec.steps[0].numpy()), end="")
+
+
+def _adapted(recipe: Recipe, epochs: int | None, input_size: int | None) -> Recipe:
+    """The recipe with another number of epochs (milestones at the same share of them) or another input size."""
+    if epochs:
+        milestones = tuple(round(milestone * epochs / recipe.epochs) for milestone in recipe.milestones)
+        recipe = dataclasses.replace(recipe, epochs=epochs, milestones=milestones)
+    return dataclasses.replace(recipe, input_size=input_size) if input_size else recipe
+
+
+class _Progress:
+    """A line an epoch, with a bar; rewritten in place on a terminal."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def __call__(self, arm: Arm, epoch: Epoch) -> None:
+        done = round(20 * epoch.number / self.epochs)
+        rest = (self.epochs - epoch.number) * epoch.seconds / 60
+        line = (
+            f"{arm:8} [{'#' * done}{'.' * (20 - done)}] {epoch.number:3}/{self.epochs}  loss {epoch.loss:6.3f}  "
+            f"train {epoch.train_accuracy:6.1%}  validation {epoch.validation_accuracy:6.1%}  "
+            f"{epoch.seconds:5.1f} s, {rest:4.0f} min left"
+        )
+        last = epoch.number == self.epochs
+        print(
+            f"\r{line}" if sys.stdout.isatty() else line,
+            end="" if sys.stdout.isatty() and not last else "\n",
+            flush=True,
+        )
+
+
+def _counts(card: PairCard) -> str:
+    return "\n".join(
+        f"{name}: n {c.n}, both {c.both}, only baseline {c.only_baseline}, only JPEG-DL {c.only_jpegdl}, neither {c.neither}"
+        for name, c in card.results.items()
+    )
+
+
+def _commit() -> str:
+    """The commit of the working copy, or nothing where there is none."""
+    try:
+        return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

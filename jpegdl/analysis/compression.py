@@ -1,0 +1,53 @@
+"""What the learned layer does to one picture: reconstruction, error, zeroed and limited coefficients."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from jpegdl.codec.quantizer import hardness
+from jpegdl.pairs.checkpoints import ModelPair
+
+_WHITE = 255.0
+
+
+@dataclass(frozen=True)
+class Compression:
+    """The JPEG-DL arm's view of one picture. Arrays are NumPy; shares are 0..1."""
+
+    reconstruction: NDArray[np.float32]  # (3, S, S), exactly what the backbone is given, 1.0 = white, not clamped
+    psnr: float  # dB against the picture, peak 1.0, from the unclamped reconstruction; inf when equal
+    zeroed: float  # share of coefficients whose nearest level is 0
+    limited: float  # share of coefficients beyond the index limit (their value is cut off)
+    outside: float  # share of reconstruction values outside [0, 1], cut off for display only
+
+
+@torch.inference_mode()
+def compress(pair: ModelPair, image: Tensor) -> Compression:
+    """Run the learned layer on one picture (1, 3, S, S) in [0, 1] and measure what it did (its first round)."""
+    codec = pair.codec
+    image = image.to(pair.device)
+    coefficients = codec.coefficients(image)
+    steps = codec.steps[0][[0, 1, 1]].unsqueeze(1)
+    indices = torch.round(coefficients / steps).abs()
+    reconstruction = codec.to_images(codec.quantize(coefficients), *image.shape[-2:])
+    return Compression(
+        reconstruction=reconstruction[0].cpu().numpy(),
+        psnr=psnr(image, reconstruction),
+        zeroed=(indices == 0).float().mean().item(),
+        limited=0.0 if codec.max_index is None else (indices > codec.max_index).float().mean().item(),
+        outside=((reconstruction < 0) | (reconstruction > 1)).float().mean().item(),
+    )
+
+
+def psnr(first: Tensor, second: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of two pictures of equal shape, peak 1.0; inf when they are equal."""
+    error = (first.double() - second.double()).square().mean().item()
+    return float("inf") if error == 0 else -10 * float(np.log10(error))
+
+
+def table_hardness(pair: ModelPair) -> NDArray[np.float32]:
+    """alpha * step^2 of the first round's tables, (2, 8, 8): luma, chroma; dimensionless."""
+    return hardness(pair.codec.steps[0], pair.codec.alpha[0]).detach().cpu().numpy()
