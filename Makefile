@@ -1,0 +1,52 @@
+# `make demo` and `make test` are enough on a fresh machine; `make help` lists the rest.
+PYTHON ?= python3
+PORT ?= 7860
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+MIN_PYTHON := $(shell sed -n 's/^requires-python = ">=\([0-9.]*\)"$$/\1/p' pyproject.toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format clean
+
+help:  ## list these commands
+	@echo "JPEG-DL Explorer, for Python $(MIN_PYTHON) or newer"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Variables: PYTHON=$(PYTHON) PORT=$(PORT) ARGS='further arguments for pytest'"
+
+demo: $(VENV)/requirements.installed  ## build the environment and open the app on http://127.0.0.1:PORT
+	GRADIO_SERVER_PORT=$(PORT) $(BIN)/python app.py
+
+test: check  ## everything that must pass: check, then the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/requirements-dev.installed  ## formatter, linter and types, without the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/requirements-dev.installed  ## rewrite the Python files in the project's style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove caches and test results; delete .venv yourself to start from nothing
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# The one rule that installs: FILE.txt -> .venv/FILE.installed, again whenever the file changes.
+$(VENV)/%.installed: %.txt | $(BIN)/python
+	@echo "Installing $< into $(VENV); the first time takes minutes and, with PyTorch for Linux, 6 GB of disk."
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --requirement $<
+	@touch $@
+
+$(VENV)/requirements-dev.installed: requirements.txt
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < ($(subst .,$(comma) ,$(MIN_PYTHON))))' || { \
+		echo "JPEG-DL Explorer needs Python $(MIN_PYTHON) or newer, and $(PYTHON) is not;" \
+			"name one that is: make $(or $(MAKECMDGOALS),demo) PYTHON=python$(MIN_PYTHON)" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { \
+		rm -rf $(VENV); echo "No environment was made; on Debian: apt-get install python3-venv" >&2; exit 1; }
+
+comma := ,

@@ -1,0 +1,330 @@
+"""Who may import whom, read from the source with `ast`: the promises of docs/architecture.md."""
+
+import ast
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# A room may import itself and what stands here; a longer name opens one module of a room.
+ROOMS: dict[str, tuple[str, ...]] = {
+    "codec": (),
+    "pairs": ("jpegdl.codec",),
+    "analysis": ("jpegdl.codec", "jpegdl.pairs"),
+    "training": ("jpegdl.codec", "jpegdl.pairs", "jpegdl.analysis.evaluate"),
+    "ui": ("jpegdl.codec", "jpegdl.pairs", "jpegdl.analysis"),
+}
+ONLY_IN: dict[str, tuple[str, ...]] = {
+    "gradio": ("app.py", "jpegdl/ui/"),
+    "pytorch_grad_cam": ("jpegdl/analysis/explain.py",),
+    "matplotlib": ("jpegdl/analysis/figures.py",),
+    "argparse": ("app.py", "jpegdl/__main__.py"),
+}
+VAGUE_NAMES = ("utils", "util", "helpers", "helper", "common", "misc")
+
+
+@dataclass(frozen=True)
+class Module:
+    """One source file; `path` is relative to the repository root, with forward slashes."""
+
+    path: str
+    source: str
+
+    @property
+    def room(self) -> str | None:
+        """The folder directly under jpegdl/, None for app.py and the modules of jpegdl/ itself."""
+        parts = self.path.split("/")
+        return parts[1] if len(parts) > 2 else None
+
+    @property
+    def package(self) -> str:
+        """Dotted name of the folder, from which relative imports count."""
+        return ".".join(self.path.split("/")[:-1])
+
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        return list(ast.walk(ast.parse(self.source, self.path)))
+
+    def at(self, node: ast.AST, what: str) -> str:
+        return f"{self.path}:{getattr(node, 'lineno', 0)} {what}"
+
+
+def repository_modules() -> list[Module]:
+    paths = [*ROOT.glob("app.py"), *sorted((ROOT / "jpegdl").rglob("*.py"))]
+    return [Module(p.relative_to(ROOT).as_posix(), p.read_text(encoding="utf-8")) for p in paths]
+
+
+def imports(module: Module) -> Iterator[tuple[ast.AST, str]]:
+    """Every imported dotted name, wherever it stands in the file, relative ones made absolute.
+
+    `from a import b` gives `a.b`, since b may be a module.
+    """
+    for node in module.nodes:
+        match node:
+            case ast.Import(names=names):
+                yield from ((node, alias.name) for alias in names)
+            case ast.ImportFrom(module=name, names=names, level=level):
+                parents = module.package.split(".")[: -(level - 1) or None] if level else []
+                base = ".".join([*parents, *([name] if name else [])])
+                yield from ((node, f"{base}.{alias.name}") for alias in names)
+            case ast.Call(func=ast.Name("__import__" | "import_module"), args=[ast.Constant(str(name)), *_]):
+                yield node, name
+            case ast.Call(func=ast.Attribute(attr="import_module"), args=[ast.Constant(str(name)), *_]):
+                yield node, name
+
+
+def is_inside(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+def forbidden_room_imports(modules: Sequence[Module], room: str) -> list[str]:
+    allowed = (f"jpegdl.{room}", *ROOMS[room])
+    return [
+        module.at(node, f"imports {name}")
+        for module in modules
+        if module.room == room
+        for node, name in imports(module)
+        if is_inside(name, "jpegdl") and not any(is_inside(name, other) for other in allowed)
+    ]
+
+
+def forbidden_app_imports(modules: Sequence[Module]) -> list[str]:
+    allowed = ("jpegdl.ui", "jpegdl.pairs")
+    return [
+        module.at(node, f"imports {name}")
+        for module in modules
+        if module.path == "app.py"
+        for node, name in imports(module)
+        if is_inside(name, "jpegdl") and not any(is_inside(name, other) for other in allowed)
+    ]
+
+
+def app_libraries(modules: Sequence[Module]) -> list[str]:
+    allowed = {*sys.stdlib_module_names, "gradio", "jpegdl", "spaces", "torch"}
+    return [
+        module.at(node, f"imports {name}")
+        for module in modules
+        if module.path == "app.py"
+        for node, name in imports(module)
+        if name.split(".")[0] not in allowed
+    ]
+
+
+def imports_outside_their_place(modules: Sequence[Module], library: str) -> list[str]:
+    return [
+        module.at(node, f"imports {name}")
+        for module in modules
+        if not module.path.startswith(ONLY_IN[library])
+        for node, name in imports(module)
+        if is_inside(name, library)
+    ]
+
+
+def prints(modules: Sequence[Module]) -> list[str]:
+    return [
+        module.at(node, "prints")
+        for module in modules
+        if module.path not in ONLY_IN["argparse"]
+        for node in module.nodes
+        if isinstance(node, ast.Name) and node.id == "print"
+    ]
+
+
+def vague_module_names(modules: Sequence[Module]) -> list[str]:
+    return [
+        module.path
+        for module in modules
+        if any(part.removesuffix(".py").strip("_") in VAGUE_NAMES for part in module.path.split("/"))
+    ]
+
+
+def unsafe_torch_loads(modules: Sequence[Module]) -> list[str]:
+    """Uses of torch.load other than a call with the literal weights_only=True."""
+    found = []
+    for module in modules:
+        names = {"torch"}  # what the file calls torch
+        for node in module.nodes:
+            if isinstance(node, ast.Import):
+                names |= {alias.asname for alias in node.names if alias.name == "torch" and alias.asname}
+        safe = {
+            node.func
+            for node in module.nodes
+            if isinstance(node, ast.Call)
+            for keyword in node.keywords
+            if keyword.arg == "weights_only" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True
+        }
+        for node in module.nodes:
+            match node:
+                case ast.Attribute(value=ast.Name(name), attr="load") if name in names and node not in safe:
+                    found.append(module.at(node, "torch.load without weights_only=True"))
+                case ast.ImportFrom(module="torch" | "torch.serialization", names=aliases) if any(
+                    alias.name == "load" for alias in aliases
+                ):
+                    found.append(module.at(node, "hides torch.load behind the name load"))
+    return found
+
+
+def asserts(modules: Sequence[Module]) -> list[str]:
+    return [
+        module.at(node, "asserts")
+        for module in modules
+        if module.path.startswith("jpegdl/")
+        for node in module.nodes
+        if isinstance(node, ast.Assert)
+    ]
+
+
+# --- the repository ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def modules() -> list[Module]:
+    return repository_modules()
+
+
+def test_the_checker_reads_app_and_exactly_the_known_rooms(modules: list[Module]) -> None:
+    assert "app.py" in {module.path for module in modules}
+    assert {module.room for module in modules} - {None} == set(ROOMS)
+
+
+def test_codec_imports_no_other_room(modules: list[Module]) -> None:
+    assert forbidden_room_imports(modules, "codec") == []
+
+
+def test_pairs_imports_only_codec(modules: list[Module]) -> None:
+    assert forbidden_room_imports(modules, "pairs") == []
+
+
+def test_analysis_imports_only_pairs_and_codec(modules: list[Module]) -> None:
+    assert forbidden_room_imports(modules, "analysis") == []
+
+
+def test_training_imports_only_pairs_codec_and_analysis_evaluate(modules: list[Module]) -> None:
+    assert forbidden_room_imports(modules, "training") == []
+
+
+def test_ui_imports_only_analysis_pairs_and_codec(modules: list[Module]) -> None:
+    assert forbidden_room_imports(modules, "ui") == []
+
+
+def test_app_imports_only_ui_and_pairs_of_the_package(modules: list[Module]) -> None:
+    assert forbidden_app_imports(modules) == []
+
+
+def test_app_imports_no_library_but_spaces_torch_and_gradio(modules: list[Module]) -> None:
+    assert app_libraries(modules) == []
+
+
+def test_gradio_is_imported_only_in_ui_and_app(modules: list[Module]) -> None:
+    assert imports_outside_their_place(modules, "gradio") == []
+
+
+def test_pytorch_grad_cam_is_imported_only_in_explain(modules: list[Module]) -> None:
+    assert imports_outside_their_place(modules, "pytorch_grad_cam") == []
+
+
+def test_matplotlib_is_imported_only_in_figures(modules: list[Module]) -> None:
+    assert imports_outside_their_place(modules, "matplotlib") == []
+
+
+def test_argparse_is_imported_only_in_main_and_app(modules: list[Module]) -> None:
+    assert imports_outside_their_place(modules, "argparse") == []
+
+
+def test_only_main_and_app_print(modules: list[Module]) -> None:
+    assert prints(modules) == []
+
+
+def test_no_module_has_a_vague_name(modules: list[Module]) -> None:
+    assert vague_module_names(modules) == []
+
+
+def test_torch_load_is_always_weights_only(modules: list[Module]) -> None:
+    assert unsafe_torch_loads(modules) == []
+
+
+def test_the_package_has_no_assert_statement(modules: list[Module]) -> None:
+    assert asserts(modules) == []
+
+
+# --- the checker itself: each rule must be able to fail ---------------------------------------------
+
+Rule = Callable[[Sequence[Module]], list[str]]
+
+
+def room(name: str) -> Rule:
+    return lambda modules: forbidden_room_imports(modules, name)
+
+
+def library(name: str) -> Rule:
+    return lambda modules: imports_outside_their_place(modules, name)
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "source"),
+    [
+        (room("codec"), "jpegdl/codec/dct.py", "from jpegdl.pairs import classifier"),
+        (room("codec"), "jpegdl/codec/dct.py", "from jpegdl import pairs"),
+        (room("codec"), "jpegdl/codec/dct.py", "from ..pairs.classifier import Classifier"),
+        (room("codec"), "jpegdl/codec/dct.py", "from .. import pairs"),
+        (room("codec"), "jpegdl/codec/deep/dct.py", "from ...pairs import classifier"),
+        (room("codec"), "jpegdl/codec/dct.py", "def f():\n    import jpegdl.pairs.classifier"),
+        (room("codec"), "jpegdl/codec/dct.py", "import importlib\nimportlib.import_module('jpegdl.pairs')"),
+        (room("codec"), "jpegdl/codec/dct.py", "import jpegdl"),
+        (room("pairs"), "jpegdl/pairs/__init__.py", "from jpegdl.analysis import evaluate"),
+        (room("analysis"), "jpegdl/analysis/evaluate.py", "import jpegdl.training.data"),
+        (room("training"), "jpegdl/training/loop.py", "from jpegdl.analysis import attacks"),
+        (room("training"), "jpegdl/training/loop.py", "from jpegdl.analysis.evaluation import logits"),
+        (room("ui"), "jpegdl/ui/compare.py", "from jpegdl.training.data import prepare"),
+        (forbidden_app_imports, "app.py", "from jpegdl.analysis import explain"),
+        (app_libraries, "app.py", "import numpy as np"),
+        (library("gradio"), "jpegdl/pairs/checkpoints.py", "import gradio as gr"),
+        (library("gradio"), "jpegdl/__main__.py", "from gradio.themes import Soft"),
+        (library("pytorch_grad_cam"), "jpegdl/ui/compare.py", "from pytorch_grad_cam import GradCAM"),
+        (library("matplotlib"), "jpegdl/analysis/explain.py", "import matplotlib.pyplot as plt"),
+        (library("argparse"), "jpegdl/training/loop.py", "import argparse"),
+        (prints, "jpegdl/training/loop.py", "print('epoch 1')"),
+        (vague_module_names, "jpegdl/codec/utils.py", ""),
+        (vague_module_names, "jpegdl/common/dct.py", ""),
+        (unsafe_torch_loads, "jpegdl/training/loop.py", "import torch\ntorch.load('a.pt')"),
+        (unsafe_torch_loads, "jpegdl/training/loop.py", "import torch as t\nt.load('a', weights_only=False)"),
+        (unsafe_torch_loads, "jpegdl/training/loop.py", "import torch\nread = torch.load"),
+        (unsafe_torch_loads, "jpegdl/training/loop.py", "from torch import load"),
+        (asserts, "jpegdl/codec/dct.py", "assert True"),
+    ],
+)
+def test_each_rule_reports_a_violation(rule: Rule, path: str, source: str) -> None:
+    assert [message.split(":")[0] for message in rule([Module(path, source)])] == [path]
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "source"),
+    [
+        (room("codec"), "jpegdl/codec/layer.py", "from jpegdl.codec import dct\nfrom .dct import block_dct"),
+        (
+            room("pairs"),
+            "jpegdl/pairs/classifier.py",
+            "import torch\nfrom jpegdl.codec.layer import JPEGLayer",
+        ),
+        (room("training"), "jpegdl/training/loop.py", "from jpegdl.analysis.evaluate import logits"),
+        (room("training"), "jpegdl/training/loop.py", "from jpegdl.analysis import evaluate"),
+        (
+            forbidden_app_imports,
+            "app.py",
+            "from jpegdl.ui import build_demo\nimport jpegdl.pairs.checkpoints",
+        ),
+        (app_libraries, "app.py", "import os\nimport spaces\nimport torch\nimport gradio as gr"),
+        (library("gradio"), "jpegdl/ui/compare.py", "import gradio as gr"),
+        (library("gradio"), "jpegdl/pairs/checkpoints.py", "import gradio_like"),
+        (prints, "jpegdl/__main__.py", "print('done')"),
+        (unsafe_torch_loads, "jpegdl/training/loop.py", "import torch\ntorch.load('a', weights_only=True)"),
+        (unsafe_torch_loads, "jpegdl/pairs/prepare.py", "image.load()"),
+    ],
+)
+def test_no_rule_reports_what_is_allowed(rule: Rule, path: str, source: str) -> None:
+    assert rule([Module(path, source)]) == []
