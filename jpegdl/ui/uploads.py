@@ -1,0 +1,196 @@
+"""An uploaded picture file, checked before it is decoded: no torch, no gradio, no global Pillow state.
+
+The file comes from anybody. So the cheap checks come first (bytes, format, scans, pixels), then one decoding,
+and whatever a decoder may raise leaves here as `Refused`, with one sentence that a visitor can act on.
+"""
+
+import io
+import logging
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+MAX_BYTES = 10 * 1024 * 1024  # one file; the web server's own limit is the same
+MAX_PIXELS = 25_000_000  # a 24-megapixel camera; 8-bit RGB of this size takes 75 MB
+MIN_SIDE = 8  # pixels: one JPEG block
+MAX_SIDE = 10_000  # pixels
+MAX_SCANS = 100  # ordinary progressive files have about ten; each costs 19 ms at 25 megapixels
+FORMATS = ("JPEG", "PNG", "WEBP")  # an MPO (phone photo with a second picture) opens as a JPEG
+
+MISSING = "There is no picture yet; choose one first."
+UNREADABLE = "The uploaded file can no longer be read; upload the picture again."
+TOO_LARGE = f"This file is larger than {MAX_BYTES // 2**20} MB; make the picture smaller and upload it again."
+NOT_A_PICTURE = "This file is not a JPEG, PNG or WebP picture; save it as one of these and upload it again."
+BROKEN = "The picture is incomplete or damaged; save it again in another program and upload the new file."
+TOO_MANY_SCANS = (
+    f"This JPEG is stored in more than {MAX_SCANS} passes; save it as an ordinary JPEG and upload it again."
+)
+TOO_MANY_PIXELS = (
+    f"This picture has more than {MAX_PIXELS // 10**6} million pixels; make it smaller and upload it again."
+)
+
+_ORIENTATION_TAG = 0x0112
+_TURN = {  # EXIF orientation -> what turns the stored pixels upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+Table = tuple[tuple[int, ...], ...]
+_log = logging.getLogger(__name__)
+
+
+class Refused(ValueError):  # noqa: N818 (an answer to a visitor, not a fault)
+    """An upload that is not accepted; the message is one sentence for the visitor, without any file name."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A picture that passed every check.
+
+    image: 8-bit RGB, upright, without metadata. notes: what was done to it, one sentence each.
+    file_tables: a JPEG file's own quantization tables in table-number order (usually luma, chroma), 8 x 8,
+    row = vertical frequency, in grey levels per step; they belong to the picture as stored, before any turn.
+    None if the file is not a JPEG.
+    format: "JPEG", "PNG" or "WEBP".
+    """
+
+    image: Image.Image
+    notes: tuple[str, ...]
+    file_tables: tuple[Table, ...] | None
+    format: str
+
+
+def read_upload(path: str | os.PathLike[str] | None) -> Upload:
+    """The picture in the file at `path`, as an upright RGB picture; raises only `Refused`."""
+    data = _read_bytes(path)
+    if not _starts_like_a_picture(data):
+        raise Refused(NOT_A_PICTURE)
+    # Coded data holds these two bytes only where a scan starts. Metadata can hold them by chance, once in
+    # 65,536 bytes: a wrong refusal would take 6 MB of it.
+    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MAX_SCANS:
+        raise Refused(TOO_MANY_SCANS)
+    try:
+        return _decode(data)
+    except Refused:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise Refused(TOO_MANY_PIXELS) from None
+    except Exception:  # the one place where decoders fail: OSError, SyntaxError, struct.error, MemoryError, ...
+        _log.debug("refused an upload", exc_info=True)
+        raise Refused(BROKEN) from None
+
+
+def _read_bytes(path: str | os.PathLike[str] | None) -> bytes:
+    """The whole file, at most MAX_BYTES long: read once, so that what is checked is what is decoded."""
+    if path is None or not os.fspath(path):
+        raise Refused(MISSING)
+    if not os.path.isfile(path):  # False, not an error, for any name that no file can have
+        raise Refused(UNREADABLE)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError:
+        raise Refused(UNREADABLE) from None
+    if len(data) > MAX_BYTES:
+        raise Refused(TOO_LARGE)
+    return data
+
+
+def _starts_like_a_picture(data: bytes) -> bool:
+    """Whether the first bytes are those of one of FORMATS: tells "not a picture" from "a damaged one"."""
+    is_webp = data.startswith(b"RIFF") and data[8:12] == b"WEBP"
+    return is_webp or data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"))
+
+
+def _decode(data: bytes) -> Upload:
+    """Decode bytes that passed the cheap checks. Raises Refused, or anything that Pillow raises."""
+    # Opening reads the header only. Pillow's own pixel limit merely warns below 179 million pixels, and to
+    # make the warning an error (or change Image.MAX_IMAGE_PIXELS) would do so for every other thread too. So
+    # the size is compared here, before anything is decoded.
+    with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+        _check_size(*opened.size)
+        kind = "JPEG" if opened.format == "MPO" else str(opened.format)
+        tables = _file_tables(opened) if kind == "JPEG" else None
+        animated = kind != "JPEG" and getattr(opened, "n_frames", 1) > 1
+        opened.load()
+        turn = _TURN.get(_orientation(opened))
+        image, notes = _to_rgb(opened, sixteen_bit=_is_sixteen_bit_png(data))
+    if animated:
+        notes.insert(0, "Only the first frame of the animation is used.")
+    if turn is not None:
+        image = image.transpose(turn)
+        notes.append("Turned according to its EXIF orientation.")
+    image.info.clear()
+    return Upload(image=image, notes=tuple(notes), file_tables=tables, format=kind)
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise Refused(TOO_MANY_PIXELS)
+    if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
+        raise Refused(
+            f"This picture is {width} × {height} pixels and each side must have {MIN_SIDE} to {MAX_SIDE}; "
+            "change its size and upload it again."
+        )
+
+
+def _file_tables(opened: Image.Image) -> tuple[Table, ...]:
+    quantization: dict[int, list[int]] = getattr(opened, "quantization", {})  # row-major since Pillow 8.3
+    return tuple(
+        tuple(tuple(quantization[number][row * 8 : row * 8 + 8]) for row in range(8)) for number in sorted(quantization)
+    )
+
+
+def _orientation(opened: Image.Image) -> int:
+    """EXIF orientation 1..8. Damaged EXIF counts as upright: cameras write it, and the pixels are fine."""
+    try:
+        value = opened.getexif().get(_ORIENTATION_TAG, 1)
+        return value if isinstance(value, int) else 1
+    except Exception:
+        return 1
+
+
+def _is_sixteen_bit_png(data: bytes) -> bool:
+    return data[12:16] == b"IHDR" and data[24] == 16
+
+
+def _to_rgb(opened: Image.Image, sixteen_bit: bool) -> tuple[Image.Image, list[str]]:
+    """A new RGB picture from a decoded one of any mode, and notes on what was lost."""
+    notes = []
+    image = _scale_to_8_bits(opened) if opened.mode.startswith("I") else opened
+    if sixteen_bit:
+        notes.append("16-bit values were scaled to 8 bits.")
+    if image.mode == "CMYK":
+        notes.append("Converted from CMYK.")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        if rgba.getchannel("A").getextrema()[0] != 255:
+            notes.append("Transparent parts are shown on white.")
+            white = Image.new("RGBA", rgba.size, "white")
+            return Image.alpha_composite(white, rgba).convert("RGB"), notes
+        return rgba.convert("RGB"), notes
+    return image.convert("RGB"), notes
+
+
+def _scale_to_8_bits(opened: Image.Image) -> Image.Image:
+    """16-bit grey -> 8-bit grey (with alpha if one grey value is declared transparent), 65535 -> 255.
+
+    Pillow's own conversion clips at 255, that is nearly everything to white. (16-bit colour is scaled by
+    Pillow's PNG decoder, which keeps the high byte.)
+    """
+    values = np.asarray(opened).astype(np.int32)
+    grey = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    transparent = opened.info.get("transparency")
+    if isinstance(transparent, int):
+        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+    return grey
+
+
+__all__ = ["Refused", "Upload", "read_upload"]
