@@ -13,9 +13,9 @@ from jpegdl.codec.jpegfile import cjpeg_qtables_text
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import load_pair, load_pairs
 from jpegdl.pairs.classifier import Arm
-from jpegdl.training.data import read_dataset
 from jpegdl.training.loop import Epoch
 from jpegdl.training.pair import measure, train_pair
+from jpegdl.training.readers import read_dataset
 from jpegdl.training.recipes import RECIPES, Recipe
 
 
@@ -108,10 +108,11 @@ def _tables(arguments: argparse.Namespace) -> None:
 
 def _adapted(recipe: Recipe, epochs: int | None, input_size: int | None) -> Recipe:
     """The recipe with another number of epochs (milestones at the same share of them) or another input size."""
-    if epochs:
-        milestones = tuple(round(milestone * epochs / recipe.epochs) for milestone in recipe.milestones)
+    if epochs is not None:
+        shares = (round(milestone * epochs / recipe.epochs) for milestone in recipe.milestones)
+        milestones = tuple(milestone for milestone in shares if 0 < milestone < epochs)
         recipe = dataclasses.replace(recipe, epochs=epochs, milestones=milestones)
-    return dataclasses.replace(recipe, input_size=input_size) if input_size else recipe
+    return recipe if input_size is None else dataclasses.replace(recipe, input_size=input_size)
 
 
 class _Progress:
@@ -138,7 +139,8 @@ class _Progress:
 
 def _counts(card: PairCard) -> str:
     return "\n".join(
-        f"{name}: n {c.n}, both {c.both}, only baseline {c.only_baseline}, only JPEG-DL {c.only_jpegdl}, neither {c.neither}"
+        f"{name}: n {c.n}, both {c.both}, only baseline {c.only_baseline}, only JPEG-DL {c.only_jpegdl}, "
+        f"neither {c.neither}"
         for name, c in card.results.items()
     )
 

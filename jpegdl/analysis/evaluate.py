@@ -9,7 +9,7 @@ from jpegdl.pairs.prepare import to_unit
 
 @torch.inference_mode()
 def logits(model: nn.Module, images: Tensor, *, batch_size: int = 64) -> Tensor:
-    """Logits (N, classes), float32 on the CPU, of prepared uint8 pictures (N, 3, H, W); the model in evaluation mode."""
+    """Logits (N, classes), float32, CPU, of prepared uint8 pictures (N, 3, H, W); the model in evaluation mode."""
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()

@@ -1,5 +1,6 @@
 """GradCAM++ of both arms for one class (paper figure 6), in the library's own arithmetic, before its scaling."""
 
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,16 @@ Array = NDArray[np.float32]
 
 # The library puts hooks on the shared network, and two threads would read each other's; one at a time, in every caller.
 _LOCK = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """In a forked child (ZeroGPU), where the thread that held the lock at the fork does not exist to release it."""
+    global _LOCK
+    _LOCK = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @dataclass(frozen=True)
@@ -90,12 +101,16 @@ class _UnscaledGradCAMPlusPlus(GradCAMPlusPlus):  # type: ignore[misc]
     def aggregate_multi_layers(self, cam_per_target_layer: list[Array]) -> Array:
         return cam_per_target_layer[0]
 
+    def __exit__(self, *_: object) -> None:
+        """Take the hooks away; the library's own also prints an IndexError and goes on as if nothing had happened."""
+        self.activations_and_grads.release()
+
 
 @contextmanager
 def _frozen(module: nn.Module) -> Iterator[None]:
-    """No parameter of `module` asks for a gradient inside; each has its old setting and gradient afterwards."""
+    """No parameter of `module` asks for a gradient inside; its settings, gradients and modes are restored."""
     before = [(parameter, parameter.requires_grad, parameter.grad) for parameter in module.parameters()]
-    training = module.training
+    modes = [(part, part.training) for part in module.modules()]
     module.requires_grad_(False)
     try:
         yield
@@ -103,4 +118,5 @@ def _frozen(module: nn.Module) -> Iterator[None]:
         for parameter, wanted, gradient in before:
             parameter.requires_grad_(wanted)
             parameter.grad = gradient
-        module.train(training)
+        for part, training in modes:
+            part.training = training

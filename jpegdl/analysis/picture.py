@@ -46,9 +46,7 @@ def compare_picture(pair: ModelPair, square: Tensor, target: Target, *, stage: s
     image = to_unit(square)[None]
     probabilities = predict_pair(pair, image)
     targets = choose_targets(probabilities, target)
-    explained = {
-        index: explain_pair(pair, image, index, stage=stage).maps for index in sorted(set(targets.values()))
-    }
+    explained = {index: explain_pair(pair, image, index, stage=stage).maps for index in sorted(set(targets.values()))}
     return PictureComparison(
         square=square.permute(1, 2, 0).numpy(),
         probabilities=probabilities,
@@ -64,5 +62,5 @@ def choose_targets(probabilities: Mapping[Arm, Array], target: Target) -> dict[A
     if target == "own":
         return {arm: int(probabilities[arm].argmax()) for arm in ARMS}
     if target == "shared":
-        return dict.fromkeys(ARMS, int(sum(probabilities[arm] for arm in ARMS).argmax()))
+        return dict.fromkeys(ARMS, int((probabilities["baseline"] + probabilities["jpegdl"]).argmax()))
     return dict.fromkeys(ARMS, target)

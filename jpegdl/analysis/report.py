@@ -13,8 +13,8 @@ def results_markdown(cards: Iterable[PairCard]) -> str:
     intro = (
         "# Results\n\n"
         "Generated from the cards in `checkpoints/` by `python -m jpegdl results`; do not edit. Accuracies are of the "
-        "stored float16 weights after the last epoch; intervals are Wilson's 95 %; p is McNemar's exact test, two-sided, "
-        "on the pictures that only one network names correctly.\n"
+        "stored float16 weights after the last epoch; intervals are Wilson's 95 %; p is McNemar's exact test, "
+        "two-sided, on the pictures that only one network names correctly.\n"
     )
     return intro + "".join(map(_section, cards))
 

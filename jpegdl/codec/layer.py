@@ -19,7 +19,7 @@ class JPEGLayer(nn.Module):
     autocast.
 
     `tables`: initial steps, (rounds, 2, 8, 8) or (2, 8, 8): luma, chroma; grey levels a step, in [1e-5, 255].
-    `alpha`: softness, 1 / grey level^2, a number or anything that expands to the tables' shape; a buffer, never trained.
+    `alpha`: softness, 1 / grey level^2, a number or anything that expands to the tables' shape; never trained.
     `max_index`: largest index of a level (127 for b = 8 bits), None for no limit.
     Raises ValueError for tables of another shape or out of range, and for alpha <= 0.
     """

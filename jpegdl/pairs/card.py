@@ -44,6 +44,10 @@ class PairCard:
             raise ValueError(f"input_size must be 8..1024 pixels, got {self.input_size!r}")
         if not isinstance(self.rounds, int) or not 1 <= self.rounds <= 16:
             raise ValueError(f"rounds must be 1..16, got {self.rounds!r}")
+        if self.max_index is not None and (not isinstance(self.max_index, int) or self.max_index < 2):
+            raise ValueError(f"max_index must be at least 2 or nothing, got {self.max_index!r}")
+        if not isinstance(self.weights, Mapping) or not all(isinstance(f, Mapping) for f in self.weights.values()):
+            raise ValueError("weights must hold the facts of each arm's file")
 
 
 def card_to_json(card: PairCard) -> str:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -59,7 +60,7 @@ def save_pair(folder: Path, card: PairCard, arms: Mapping[Arm, Classifier]) -> P
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         staged = Path(scratch) / "pair"
         staged.mkdir()
-        facts = {}
+        facts: dict[str, dict[str, Any]] = {}
         for arm in ARMS:
             data = save({key: _stored(key, value) for key, value in arms[arm].state_dict().items()})
             file = staged / f"{arm}.safetensors"

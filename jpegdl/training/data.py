@@ -1,9 +1,8 @@
-"""Data sets on disk -> lists of pictures with labels and a split -> uint8 tensors."""
+"""Lists of pictures with labels and a split -> uint8 tensors."""
 
 import io
 import random
-import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from jpegdl.pairs.prepare import prepare
 Picture = Path | bytes | np.ndarray  # a file, a file's bytes, or RGB values (H, W, 3) uint8
 
 STORED_SIDE = 256  # pixels: training pictures are kept stretched to a square of this side
-_SPLIT_SEED = 17
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,15 @@ class PreparedTensors:
 
     images: Tensor
     labels: Tensor
+
+
+def to_examples(pairs: Iterable[tuple[Picture, int]]) -> Examples:
+    """(picture, label) pairs -> Examples; a path that leads nowhere is refused here, not after an hour."""
+    pictures, labels = zip(*pairs, strict=True) if (pairs := list(pairs)) else ((), ())
+    missing = [picture for picture in pictures if isinstance(picture, Path) and not picture.is_file()]
+    if missing:
+        raise ValueError(f"{missing[0]} is missing, with {len(missing) - 1} others; unpack the data set again")
+    return Examples(pictures, labels)
 
 
 def training_tensors(examples: Examples, side: int = STORED_SIDE) -> TrainingTensors:
@@ -105,54 +112,3 @@ def hold_out(examples: Examples, per_class: Callable[[int], int], seed: int) -> 
     """Split examples into (the rest, a seeded stratified part)."""
     rest, drawn = stratified(examples.labels, per_class, seed)
     return take(examples, rest), take(examples, drawn)
-
-
-def read_dataset(name: str, folder: Path) -> Dataset:
-    """Read the data set `name` from `folder`.
-
-    Raises ValueError for an unknown name, or naming what the folder should hold when it does not.
-    """
-    if name not in READERS:
-        raise ValueError(f"unknown data set {name!r}; this version reads {', '.join(READERS)}")
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder; pass the folder of the data set with --data")
-    return READERS[name](folder)
-
-
-def _flowers17(folder: Path) -> Dataset:
-    """Oxford Flowers-17: folders `<nn>.<class>` of 80 pictures each, or flowers17.tar with them inside."""
-    files = _files(folder, "flowers17.tar", "*/*.jpg")
-    names = sorted({path.split("/")[0] for path in files})
-    if len(names) != 17 or len(files) != 1360:
-        raise ValueError(
-            f"{folder} holds {len(files)} pictures in {len(names)} folders; Flowers-17 has 1360 in 17 folders "
-            "(<nn>.<class>/<name>.jpg, or flowers17.tar)"
-        )
-    ordered = sorted(files)
-    examples = Examples(
-        tuple(files[path] for path in ordered), tuple(names.index(path.split("/")[0]) for path in ordered)
-    )
-    rest, test = hold_out(examples, lambda _: 20, _SPLIT_SEED)
-    train, validation = hold_out(rest, lambda _: 6, _SPLIT_SEED)
-    return Dataset(
-        title="Oxford Flowers-17",
-        source="Nilsback and Zisserman 2006",
-        licence="research use; no picture of it is distributed here",
-        split=f"seeded and stratified (seed {_SPLIT_SEED}): of each class 54 train, 6 validation, 20 test",
-        class_names=tuple(name.split(".", 1)[1] for name in names),
-        train=train,
-        validation=validation,
-        test=test,
-    )
-
-
-def _files(folder: Path, archive: str, pattern: str) -> dict[str, Picture]:
-    """Relative path -> file of all pictures in folder/archive if it is there, else of folder/pattern."""
-    if (folder / archive).is_file():
-        with tarfile.open(folder / archive) as tar:
-            members = [m for m in tar if m.isfile() and m.name.endswith(".jpg")]
-            return {m.name.removeprefix("./"): tar.extractfile(m).read() for m in members}  # type: ignore[union-attr]
-    return {path.relative_to(folder).as_posix(): path for path in folder.glob(pattern)}
-
-
-READERS: Mapping[str, Callable[[Path], Dataset]] = {"flowers17": _flowers17}

@@ -49,7 +49,7 @@ def fit(
     first and training continues after them exactly as if it had not stopped. Raises ValueError if the file belongs
     to another recipe or seed.
     """
-    model.to(device).to(memory_format=torch.channels_last)
+    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     optimizers = make_optimizers(model, recipe)
     run = {"recipe": asdict(recipe), "seed": seed, "tables": isinstance(model.codec, JPEGLayer)}
     history: list[Epoch] = []

@@ -1,0 +1,74 @@
+"""Entry point of the Space and of `make demo`: load the pairs, build the page, serve it."""
+
+from jpegdl.ui.environment import prepare_environment
+
+prepare_environment()
+
+from jpegdl.ui.zerogpu import ON_ZEROGPU, gpu  # before torch
+
+# isort: split
+import argparse
+import time
+from pathlib import Path
+
+import torch
+
+from jpegdl.analysis.picture import PictureComparison, Target, compare_picture
+from jpegdl.pairs.architectures import ARCHITECTURES
+from jpegdl.pairs.checkpoints import ModelPair, load_pairs
+from jpegdl.training.draws import make_draw
+from jpegdl.ui.events import Draw
+from jpegdl.ui.page import CSS, build_demo
+from jpegdl.ui.server import serve
+
+ROOT = Path(__file__).parent
+DEVICE = "cuda" if ON_ZEROGPU or torch.cuda.is_available() else "cpu"
+PAIRS: dict[str, ModelPair] = {}  # filled once, before the first visitor; a ZeroGPU worker inherits it
+
+
+@gpu
+def analyse(pair: str, square: torch.Tensor, target: Target, stage: str) -> PictureComparison:
+    """Everything of one comparison that runs a network; on ZeroGPU this is the part that has the GPU."""
+    return compare_picture(PAIRS[pair], square, target, stage=stage)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Serve JPEG-DL Explorer; the address is printed.")
+    parser.add_argument("--checkpoints", type=Path, default=ROOT / "checkpoints", help="folder of the pairs")
+    parser.add_argument("--data", type=Path, help="folder of a pair's data set: offers random test pictures of it")
+    arguments = parser.parse_args()
+    pairs, refused = load_pairs(arguments.checkpoints, DEVICE)
+    PAIRS.update(pairs)
+    draws = make_draws(arguments.data) if arguments.data else {}
+    demo = build_demo(PAIRS, refused, analyse, draws=draws)
+    serve(demo, seconds_per_analysis=seconds_per_analysis(), css_paths=CSS)
+
+
+def make_draws(folder: Path) -> dict[str, Draw]:
+    """How to draw a test picture of each pair whose data set is in `folder`. Ends the program if none is."""
+    draws: dict[str, Draw] = {}
+    reasons = []
+    for name, pair in PAIRS.items():
+        try:
+            draws[name] = make_draw(pair.card.dataset["name"], folder)
+        except ValueError as error:
+            reasons.append(str(error))
+    if not draws:
+        raise SystemExit("; ".join(reasons) or "There is no pair to draw pictures for.")
+    return draws
+
+
+def seconds_per_analysis() -> float:
+    """Measured on a grey picture, after one for warming up; a guess where a GPU is lent only to visitors."""
+    if ON_ZEROGPU or not PAIRS:
+        return 1.0
+    name, pair = next(iter(PAIRS.items()))
+    grey = torch.full((3, pair.card.input_size, pair.card.input_size), 128, dtype=torch.uint8)
+    for _ in range(2):
+        started = time.perf_counter()
+        analyse(name, grey, "shared", ARCHITECTURES[pair.card.architecture].default_stage)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""Random pictures of a data set's test part, by seed."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from jpegdl.training.data import open_picture
+from jpegdl.training.readers import read_dataset
+
+
+def make_draw(dataset: str, folder: Path) -> Callable[[int], tuple[Image.Image, str]]:
+    """seed -> one test picture, drawn uniformly, and its class. Raises ValueError as `read_dataset` does."""
+    found = read_dataset(dataset, folder)
+
+    def draw(seed: int) -> tuple[Image.Image, str]:
+        position = random.Random(seed).randrange(len(found.test))
+        return open_picture(found.test.pictures[position]), found.class_names[found.test.labels[position]]
+
+    return draw

@@ -1,0 +1,73 @@
+"""Files of the public packs: tar archives and official lists, read into memory, nothing unpacked to disk."""
+
+import io
+import tarfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jpegdl.training.data import Examples, Picture, open_picture, to_examples
+
+_SHEET_SIDE, _CIFAR_SIDE = 10, 32  # pictures along a sheet of the CIFAR-100 packs; pixels along a picture
+
+
+def unpacked(archive: Path) -> dict[str, bytes]:
+    """Name -> bytes of every file in a tar archive. Nothing is written to disk."""
+    try:
+        with tarfile.open(archive) as tar:
+            members = [(member.name.removeprefix("./"), tar.extractfile(member)) for member in tar if member.isfile()]
+            return {name: file.read() for name, file in members if file}
+    except tarfile.TarError:
+        raise ValueError(f"{archive} is not a complete tar file; copy it again") from None
+
+
+def cub_files(folder: Path) -> dict[str, Path | bytes]:
+    """Path inside CUB_200_2011 -> file, from the two packs, `folder`/CUB_200_2011 or `folder` itself."""
+    packs = [folder / f"cub50_{part}.tar" for part in ("train", "test")]
+    if all(pack.is_file() for pack in packs):
+        return {name: data for pack in packs for name, data in unpacked(pack).items()}
+    root = folder / "CUB_200_2011" if (folder / "CUB_200_2011").is_dir() else folder
+    if not (root / "images.txt").is_file():
+        raise ValueError(
+            f"{folder} holds neither cub50_train.tar and cub50_test.tar nor CUB_200_2011 (images/, images.txt, "
+            "train_test_split.txt, classes.txt)"
+        )
+    paths = [*root.glob("*.txt"), *root.glob("images/*/*.jpg")]
+    return {path.relative_to(root).as_posix(): path for path in paths}
+
+
+def numbered_lines(files: Mapping[str, Path | bytes], name: str) -> list[list[str]]:
+    """The lines of one of CUB's lists, each split into number and value."""
+    if name not in files:
+        raise ValueError(f"{name} is missing beside images/; CUB-200-2011 comes with it")
+    content = files[name]
+    text = content.decode() if isinstance(content, bytes) else content.read_text()
+    return [line.split(maxsplit=1) for line in text.splitlines() if line.strip()]
+
+
+def cifar_packs(packs: Iterable[Path]) -> tuple[tuple[str, ...], Examples, Examples]:
+    """-> class names, train and test: sheets of 10 x 10 pictures in name order, labels beside them in labels.npz."""
+    names: tuple[str, ...] = ()
+    parts: dict[bool, list[tuple[Picture, int]]] = {True: [], False: []}
+    for pack in packs:
+        files = unpacked(pack)
+        if "labels.npz" not in files:
+            raise ValueError(f"{pack} has no labels.npz; copy the file again")
+        with np.load(io.BytesIO(files["labels.npz"])) as labels:
+            names = tuple(labels["classes"].tolist())
+            facts = list(zip(labels["y"].tolist(), labels["is_test"].tolist(), strict=True))
+        sheets = [_sheet(files[name]) for name in sorted(files) if name.endswith(".webp")]
+        pictures = [picture for sheet in sheets for picture in sheet]
+        if len(pictures) != len(facts):
+            raise ValueError(f"{pack} has {len(pictures)} pictures and {len(facts)} labels; copy the file again")
+        for picture, (label, is_test) in zip(pictures, facts, strict=True):
+            parts[not is_test].append((picture, label))
+    return names, to_examples(parts[True]), to_examples(parts[False])
+
+
+def _sheet(data: bytes) -> NDArray[np.uint8]:
+    """A sheet's file -> its pictures in reading order, (100, 32, 32, 3)."""
+    grid = (_SHEET_SIDE, _CIFAR_SIDE, _SHEET_SIDE, _CIFAR_SIDE, 3)
+    return np.asarray(open_picture(data)).reshape(grid).swapaxes(1, 2).reshape(-1, _CIFAR_SIDE, _CIFAR_SIDE, 3)

@@ -1,0 +1,47 @@
+"""The choices that a visitor has: pictures to start with, classes and stages to explain."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jpegdl.analysis.picture import Target
+from jpegdl.pairs.architectures import ARCHITECTURES
+from jpegdl.pairs.card import PairCard
+
+ASSETS = Path(__file__).parents[2] / "assets"
+EXAMPLES = json.loads((ASSETS / "examples.json").read_text())
+
+SHARED = "Both: most probable on average"
+TRUE = "Both: the true class"
+OWN = "Each its own first class"
+UNKNOWN = "not known"
+
+
+def target_choices(class_names: tuple[str, ...]) -> list[str]:
+    return [SHARED, TRUE, OWN, *class_names]
+
+
+def read_target(choice: str, true_class: int | None, class_names: tuple[str, ...]) -> Target:
+    """What to explain, from the menu's text. Raises ValueError for a text that is not in the menu."""
+    if choice == SHARED or (choice == TRUE and true_class is None):
+        return "shared"
+    if choice == OWN:
+        return "own"
+    if choice == TRUE and true_class is not None:
+        return true_class
+    if choice in class_names:
+        return class_names.index(choice)
+    raise ValueError(f"unknown class to explain: {choice!r}; choose one of the menu")
+
+
+def true_class_menu(card: PairCard) -> dict[str, Any]:
+    return {"choices": [UNKNOWN, *card.class_names], "value": UNKNOWN, "allow_custom_value": True}
+
+
+def target_menu(card: PairCard) -> dict[str, Any]:
+    return {"choices": target_choices(card.class_names), "value": SHARED, "allow_custom_value": True}
+
+
+def stage_menu(card: PairCard) -> dict[str, Any]:
+    architecture = ARCHITECTURES[card.architecture]
+    return {"choices": list(architecture.stages), "value": architecture.default_stage}
