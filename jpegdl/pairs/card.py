@@ -51,7 +51,9 @@ class PairCard:
 
 
 def card_to_json(card: PairCard) -> str:
-    return json.dumps(asdict(card), indent=1, allow_nan=False) + "\n"
+    """The card as JSON, one field a line. Raises ValueError for numbers that are not finite."""
+    lines = (f"{json.dumps(name)}: {json.dumps(value, allow_nan=False)}" for name, value in asdict(card).items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def card_from_json(text: str) -> PairCard:

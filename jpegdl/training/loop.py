@@ -1,5 +1,6 @@
 """Joint training of network and tables (paper section 3.3), as a generator of epochs."""
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ def fit(
     The order of batches and the augmentation depend on `seed` and the epoch alone, so both arms see the same
     pictures. With `state_file`, the state is written after every epoch; if the file exists, its epochs are yielded
     first and training continues after them exactly as if it had not stopped. Raises ValueError if the file belongs
-    to another recipe or seed.
+    to another recipe or seed, and at the end of an epoch whose loss is not finite.
     """
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     optimizers = make_optimizers(model, recipe)
@@ -64,6 +65,8 @@ def fit(
         loss, accuracy = _train_epoch(
             model, optimizers, recipe, images, train.shapes, labels, epoch_generator(seed, number)
         )
+        if not math.isfinite(loss):
+            raise ValueError(f"the loss of epoch {number} is {loss}; choose a lower learning rate or other tables")
         held_out = logits(model, validation.images).argmax(1) == validation.labels
         history.append(
             Epoch(

@@ -83,7 +83,7 @@ def train_pair(
             "pictures": {"train": len(dataset.train), "validation": len(dataset.validation), "test": len(dataset.test)},
         },
         initial_tables=tables.tolist(),
-        history={arm: [asdict(epoch) for epoch in epochs] for arm, epochs in history.items()},
+        history={arm: [_rounded(asdict(epoch)) for epoch in epochs] for arm, epochs in history.items()},
         results={},
         weights={},
         training={
@@ -125,6 +125,15 @@ def departures(recipe: Recipe) -> dict[str, Any]:
     """Fields in which `recipe` differs from the named one in RECIPES: field -> the named recipe's value."""
     named = asdict(RECIPES[recipe.name]) if recipe.name in RECIPES else asdict(recipe)
     return {field: value for field, value in named.items() if value != getattr(recipe, field)}
+
+
+def _rounded(value: Any) -> Any:
+    """Every float in a structure of lists and dicts to six significant digits; the exact tables are in the weights."""
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _device_name(device: torch.device) -> str:

@@ -39,26 +39,29 @@ Analyse = Callable[[str, Tensor, Target, str], PictureComparison]
 
 
 class Shown(NamedTuple):
-    """Values of the Compare screen's outputs, in the order of the page's components; paths are PNG files."""
+    """Values of the Compare screen's outputs, in the order in which /compare returns them: numbers first.
 
-    strip: str
-    notices: str
-    explained: str
-    bars: str
+    Pictures are paths of PNG files, `jpeg` is the path of the .jpg; the rest is HTML for the page.
+    """
+
+    numbers: dict[str, Any]
     picture: str
     reconstruction: str
     decoded: str
     residual: str
-    facts: str
-    ruler: str
     map_baseline: str
     map_jpegdl: str
     difference: str
     overlay_baseline: str
     overlay_jpegdl: str
-    tables: str
     jpeg: str
-    numbers: dict[str, Any]
+    strip: str
+    notices: str
+    explained: str
+    bars: str
+    facts: str
+    ruler: str
+    tables: str
 
 
 def compare_upload(

@@ -145,7 +145,7 @@ def _compare_outputs() -> dict[str, Component]:
         made["bars"] = gr.HTML(elem_id="bars", padding=False)
         made["jpeg"] = gr.DownloadButton("Download the .jpg with the learned tables", size="sm", elem_id="jpeg")
         with gr.Accordion("All numbers (JSON)", open=False):
-            made["numbers"] = gr.JSON(elem_id="numbers", show_label=False)
+            made["numbers"] = gr.JSON(label="numbers", elem_id="numbers", show_label=False)
     return made
 
 
