@@ -13,7 +13,8 @@ from pathlib import Path
 
 import torch
 
-from jpegdl.analysis.picture import PictureComparison, Target, compare_picture
+from jpegdl.analysis.explain import Target
+from jpegdl.analysis.picture import PictureComparison, compare_picture
 from jpegdl.pairs.architectures import ARCHITECTURES
 from jpegdl.pairs.checkpoints import ModelPair, load_pairs
 from jpegdl.training.draws import make_draw

@@ -20,6 +20,7 @@ from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier
 
 CARD = "pair.json"
 _LFS_POINTER = b"version https://git-lfs"
+_HALF_MAX = torch.finfo(torch.float16).max
 
 
 class CheckpointError(ValueError):
@@ -75,8 +76,8 @@ def save_pair(folder: Path, card: PairCard, arms: Mapping[Arm, Classifier]) -> P
 
 
 def _stored(key: str, value: Tensor) -> Tensor:
-    """Weights to float16; the codec's 128 steps and alphas keep float32, whole numbers stay as they are."""
-    keep = key.startswith("codec.") or not value.is_floating_point()
+    """Weights to float16; the codec's steps and alphas, and what float16 cannot hold, keep float32; integers stay."""
+    keep = key.startswith("codec.") or not value.is_floating_point() or bool((value.abs() > _HALF_MAX).any())
     return (value if keep else value.half()).detach().cpu().contiguous()
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from jpegdl.analysis.explain import PairExplanation, Target
 from jpegdl.analysis.figures import (
     difference_picture,
     display_picture,
@@ -19,7 +20,7 @@ from jpegdl.analysis.figures import (
     overlay_picture,
     residual_picture,
 )
-from jpegdl.analysis.picture import PictureComparison, Target
+from jpegdl.analysis.picture import PictureComparison
 from jpegdl.codec.jpegfile import JPEGFile, encode
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS, Arm
@@ -75,10 +76,11 @@ def compare_upload(
     truth = names.index(true_class) if true_class in names else None
     square = prepare(upload.image, pair.card.input_size)
     view = analyse(pair.card.name, square, read_target(target, truth, names), stage)
+    explained = view.explanation
     file = encode(Image.fromarray(view.square), pair.codec.steps[0].detach().cpu().numpy())
     decoded = _unit(np.asarray(Image.open(io.BytesIO(file.data)).convert("RGB")))
     original, reconstruction = _unit(view.square), view.compression.reconstruction
-    maps = {arm: mass_normalised(view.maps[arm]) for arm in ARMS}
+    maps = {arm: mass_normalised(explained.maps[arm]) for arm in ARMS}
     highest = max(float(maps[arm].max()) for arm in ARMS)
     furthest = float(np.abs(maps["jpegdl"] - maps["baseline"]).max())
     pictures = {
@@ -91,15 +93,17 @@ def compare_upload(
         "map_baseline": heat_picture(maps["baseline"], maximum=highest, size=_VIEW),
         "map_jpegdl": heat_picture(maps["jpegdl"], maximum=highest, size=_VIEW),
         "difference": difference_picture(maps["baseline"], maps["jpegdl"], limit=furthest, size=_VIEW),
-        "overlay_baseline": overlay_picture(original, view.maps["baseline"], size=_VIEW),
-        "overlay_jpegdl": overlay_picture(original, view.maps["jpegdl"], size=_VIEW),
+        "overlay_baseline": overlay_picture(original, explained.maps["baseline"], size=_VIEW),
+        "overlay_jpegdl": overlay_picture(original, explained.maps["jpegdl"], size=_VIEW),
     }
-    cells = view.maps["baseline"].shape
+    cells = explained.maps["baseline"].shape
     return Shown(
-        strip=fragments.verdict_strip(pair.card, _decision(view, names, truth)),
-        notices="".join(fragments.notice(kind, text) for kind, text in _notices(view, upload, target, truth, names)),
-        explained=_explained(view, names),
-        bars=fragments.paired_bars(names, view.probabilities, targets=view.targets, true_label=truth),
+        strip=fragments.verdict_strip(pair.card, _decision(explained, names, truth)),
+        notices="".join(
+            fragments.notice(kind, text) for kind, text in _notices(explained, upload, target, truth, names)
+        ),
+        explained=_explained(explained, names),
+        bars=fragments.paired_bars(names, explained.probabilities, targets=explained.targets, true_label=truth),
         facts=fragments.compression_facts(view.compression, file, max_index=pair.codec.max_index),
         ruler=fragments.ruler(highest, cells=cells) + fragments.ruler(furthest, cells=cells, difference=True),
         tables=tables_html(pair, upload.file_tables),
@@ -114,29 +118,29 @@ def _unit(pixels: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
     return pixels.transpose(2, 0, 1) / 255
 
 
-def _explained(view: PictureComparison, names: tuple[str, ...]) -> str:
+def _explained(explained: PairExplanation, names: tuple[str, ...]) -> str:
     """Which class each map explains, where; as HTML."""
-    classes = {fragments.ARM_NAMES[arm]: names[view.targets[arm]] for arm in ARMS}
+    classes = {fragments.ARM_NAMES[arm]: names[explained.targets[arm]] for arm in ARMS}
     shared = len(set(classes.values())) == 1
     of = next(iter(classes.values())) if shared else ", ".join(f"{name} ({arm})" for arm, name in classes.items())
-    height, width = view.maps["baseline"].shape
+    height, width = explained.maps["baseline"].shape
     return (
         f'<p class="jx jx-explained">Class explained{" for both" if shared else ""}: <b>{escape(of)}</b>, at '
-        f"{escape(view.stage)}, {height} × {width} cells.</p>"
+        f"{escape(explained.stage)}, {height} × {width} cells.</p>"
     )
 
 
-def _decision(view: PictureComparison, names: tuple[str, ...], truth: int | None) -> fragments.Decision:
-    top = {arm: (names[view.answers[arm]], float(view.probabilities[arm].max())) for arm in ARMS}
+def _decision(explained: PairExplanation, names: tuple[str, ...], truth: int | None) -> fragments.Decision:
+    top = {arm: (names[explained.answers[arm]], float(explained.probabilities[arm].max())) for arm in ARMS}
     return fragments.Decision(top=top, true_label=None if truth is None else names[truth])
 
 
 def _notices(
-    view: PictureComparison, upload: Upload, target: str, truth: int | None, names: tuple[str, ...]
+    explained: PairExplanation, upload: Upload, target: str, truth: int | None, names: tuple[str, ...]
 ) -> list[Notice]:
     """What a reader must know before believing the pictures below."""
     found: list[Notice] = []
-    if len(set(view.targets.values())) > 1:
+    if len(set(explained.targets.values())) > 1:
         found.append(("warning", "The two maps explain different classes, so they answer different questions."))
     if target == TRUE and truth is None:
         found.append(("warning", "The true class is not known; the class with the highest mean probability is shown."))
@@ -148,7 +152,7 @@ def _notices(
                 "names too. Choose the true class if you know it.",
             )
         )
-    empty = [fragments.ARM_NAMES[arm] for arm in ARMS if not view.maps[arm].any()]
+    empty = [fragments.ARM_NAMES[arm] for arm in ARMS if not explained.maps[arm].any()]
     if empty:
         found.append(("warning", f"No positive evidence for this class at this stage: {', '.join(empty)} (empty map)."))
     if upload.format == "JPEG":
@@ -164,18 +168,19 @@ def _numbers(
     truth: int | None,
 ) -> dict[str, Any]:
     """Everything that is drawn, as numbers for a script; shares 0..1."""
-    names, counts, work = pair.card.class_names, pair.card.results["test"], view.compression
+    names, counts = pair.card.class_names, pair.card.results["test"]
+    explained, work = view.explanation, view.compression
     return {
         "pair": pair.card.name,
-        "stage": view.stage,
+        "stage": explained.stage,
         "true_class": None if truth is None else names[truth],
         "arms": {
             arm: {
-                "answer": names[view.answers[arm]],
-                "explained_class": names[view.targets[arm]],
-                "probabilities": dict(zip(names, map(float, view.probabilities[arm]), strict=True)),
+                "answer": names[explained.answers[arm]],
+                "explained_class": names[explained.targets[arm]],
+                "probabilities": dict(zip(names, map(float, explained.probabilities[arm]), strict=True)),
                 "map": [[float(share) for share in row] for row in maps[arm]],
-                "map_sum_raw": float(view.maps[arm].sum()),
+                "map_sum_raw": float(explained.maps[arm].sum()),
             }
             for arm in ARMS
         },

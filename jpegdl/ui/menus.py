@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jpegdl.analysis.picture import Target
+from jpegdl.analysis.explain import Target
 from jpegdl.pairs.architectures import ARCHITECTURES
 from jpegdl.pairs.card import PairCard
 

@@ -1,0 +1,56 @@
+"""What several test files need. Run before any of them is imported, so before gradio and torch."""
+
+import os
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from jpegdl.ui.environment import prepare_environment
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")  # torch, where several test runs share a machine
+prepare_environment()  # as app.py does: no telemetry, and a private folder for uploads
+
+EXAMPLES = Path(__file__).parents[1] / "assets" / "examples"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium or Chrome. Without one the test is skipped, but fails where CI promises one."""
+    for name in ("chromium", "chromium-browser", "google-chrome", "chrome"):
+        if path := shutil.which(name):
+            return path
+    message = "no Chromium is installed"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def free_port() -> int:
+    """A port of this machine that nothing listens on, for one server per test session."""
+    return unused_port()
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def photos() -> dict[str, Image.Image]:
+    """The example photographs in RGB, by file name."""
+    found = {path.name: Image.open(path).convert("RGB") for path in sorted(EXAMPLES.glob("*.jpg"))}
+    if not found:
+        pytest.fail(f"no photographs in {EXAMPLES}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def photo(photos: dict[str, Image.Image]) -> Image.Image:
+    """One of them."""
+    return next(iter(photos.values()))
