@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,10 @@ from pytorch_grad_cam.utils.image import scale_cam_image
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
-from jpegdl.analysis.explain import choose_targets, explain_pair
+from jpegdl.analysis.explain import Array, choose_targets, explain_pair
 from jpegdl.pairs.architectures import ARCHITECTURES
 from jpegdl.pairs.checkpoints import ModelPair
-from jpegdl.pairs.classifier import ARMS, Classifier
+from jpegdl.pairs.classifier import ARMS, Arm, Classifier
 from tests.tiny import TINY, add_tiny, noise, tiny_pair
 
 STAGES = list(ARCHITECTURES["resnet18"].stages)
@@ -37,7 +38,7 @@ def seen_by_backbone(classifier: Classifier, image: Tensor) -> Tensor:
         return classifier.normalize(classifier.codec(image))
 
 
-def resnet_from(backbone: nn.Module, seen: Tensor, stage: str) -> tuple[Tensor, Tensor]:
+def resnet_from(backbone: Any, seen: Tensor, stage: str) -> tuple[Tensor, Tensor]:
     """-> activations of a stage of resnet18 and the logits that follow from them, without a hook."""
     parts = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
     activations = seen
@@ -215,7 +216,10 @@ def test_an_explanations_probabilities_are_each_arms_softmax(small_pair):
 
 
 def test_shared_explains_the_highest_mean_probability_and_own_each_arms_first_class():
-    probabilities = {"baseline": np.array([0.5, 0.4, 0.1]), "jpegdl": np.array([0.1, 0.4, 0.5])}
+    probabilities: dict[Arm, Array] = {
+        "baseline": np.array([0.5, 0.4, 0.1], dtype=np.float32),
+        "jpegdl": np.array([0.1, 0.4, 0.5], dtype=np.float32),
+    }
     assert choose_targets(probabilities, "shared") == {"baseline": 1, "jpegdl": 1}
     assert choose_targets(probabilities, "own") == {"baseline": 0, "jpegdl": 2}
     assert choose_targets(probabilities, 2) == {"baseline": 2, "jpegdl": 2}

@@ -97,7 +97,8 @@ CUB_NAMES = [f"{number + 1:03}.{chr(122 - number % 26)}_Bird_{number}" for numbe
 
 def write_cub(root: Path, classes: int) -> None:
     """Of each class 4 training and 2 test pictures in mixed order; lists in the official form."""
-    images, split = [], []
+    images: list[str] = []
+    split: list[str] = []
     for number, name in enumerate(CUB_NAMES[:classes]):
         for index in range(6):
             images.append(f"{len(images) + 1} {name}/{name}_{index}.jpg")
@@ -174,8 +175,8 @@ def write_cifar_packs(folder: Path) -> None:
                 for row in range(10)
             ]
             Image.fromarray(np.concatenate(rows)).save(inner / f"s{sheet:03}.webp", lossless=True)
-        facts = {"y": labels[start:stop].astype(np.uint8), "is_test": is_test[start:stop].astype(np.uint8)}
-        np.savez(inner / "labels.npz", classes=np.array(CIFAR_NAMES), **facts)
+        y, tested = (values[start:stop].astype(np.uint8) for values in (labels, is_test))
+        np.savez(inner / "labels.npz", classes=np.array(CIFAR_NAMES), y=y, is_test=tested)
         pack(inner, folder / f"cifar100_part{part}.tar")
 
 
@@ -202,6 +203,7 @@ def test_cifar100_packs_give_each_cell_of_each_sheet_its_label_and_part(tmp_path
     labels, is_test = cifar_facts(1000)
     for name, examples in parts(dataset).items():
         for picture, label in zip(examples.pictures, examples.labels, strict=True):
+            assert isinstance(picture, np.ndarray)
             position = 256 * int(picture[3, 4, 0]) + int(picture[3, 4, 1])
             assert np.array_equal(picture, cifar_picture(position, label))
             assert labels[position] == label

@@ -13,7 +13,7 @@ from scipy.fft import dctn, idctn
 from scipy.stats import ks_2samp
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.optim import SGD, Adam
+from torch.optim import SGD, Adam, Optimizer
 from torchvision.transforms import RandomResizedCrop
 
 from jpegdl.__main__ import main
@@ -161,8 +161,8 @@ def test_where_no_crop_fits_the_largest_centred_one_is_torchvisions(shape):
     assert np.array_equal(np.unique(our_crops(shape, 50), axis=0), np.unique(torchvisions_crops(shape, 50), axis=0))
 
 
-def resized(pixels: np.ndarray, height: int, width: int, **box: tuple[int, int, int, int]) -> np.ndarray:
-    picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR, **box)
+def resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(picture).astype(float)
 
 
@@ -267,7 +267,7 @@ def test_initial_tables_stay_in_the_layers_range():
     steps = inverse_sensitivity_tables(values, 10.0)
     assert steps[0, 0, 0] == pytest.approx(1e-5)
     assert steps[1, 7, 7] == 255
-    assert JPEGLayer(steps, 5.0)
+    JPEGLayer(steps, 5.0)  # takes them
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
@@ -340,7 +340,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(arm, tmp_path):
     for key, value in whole_model.state_dict().items():
         assert torch.equal(model.state_dict()[key], value), key
     if arm == "jpegdl":
-        assert history[-1].steps == model.codec.steps.tolist() != tables().tolist()
+        assert history[-1].steps == model.state_dict()["codec.steps"].tolist() != tables().tolist()
 
 
 def test_a_finished_run_is_yielded_again_without_training(tmp_path):
@@ -354,18 +354,24 @@ def test_a_state_of_another_recipe_arm_or_seed_is_refused(tmp_path):
     state = tmp_path / "state.pt"
     run("jpegdl", state=state, stop=1)
     train, validation = coloured(30)
-    for arm, plan, seed in (
+    others: list[tuple[Arm, Recipe, int]] = [
         ("jpegdl", recipe(learning_rate=0.2), 5),
         ("jpegdl", recipe(), 6),
         ("baseline", recipe(), 5),
-    ):
+    ]
+    for arm, plan, seed in others:
         with pytest.raises(ValueError, match="belongs to another recipe or seed; remove it or choose another --out"):
             next(fit(model_for(arm), plan, train, validation, seed=seed, device=CPU, state_file=state))
 
 
 def test_in_training_the_networks_rate_falls_and_the_tables_rate_stays(monkeypatch):
     made = []
-    monkeypatch.setattr(loop, "make_optimizers", lambda *given: made.append(make_optimizers(*given)) or made[-1])
+
+    def make(model: Classifier, plan: Recipe) -> list[Optimizer]:
+        made.append(make_optimizers(model, plan))
+        return made[-1]
+
+    monkeypatch.setattr(loop, "make_optimizers", make)
     rates = []
     train, validation = coloured(12)
     for _ in fit(model_for("jpegdl"), recipe(milestones=(1, 3)), train, validation, seed=5, device=CPU):
@@ -442,11 +448,12 @@ def flowers(tmp_path_factory) -> Path:
 def trained(flowers, tmp_path_factory) -> Path:
     """The pair that one epoch of the flowers recipe at 16 px makes, through the command line."""
     out = tmp_path_factory.mktemp("checkpoints") / "flowers"
-    arguments = ["train", "flowers17-resnet18", "--data", flowers, "--out", out, "--epochs", 1, "--input-size", 16]
+    name = "flowers17-resnet18"
+    arguments = ["train", name, "--data", flowers, "--out", out, "--epochs", 1, "--input-size", 16, "--device", "cpu"]
     with pytest.MonkeyPatch.context() as patch:
-        # 29 steps at the paper's 0.1 can end anywhere
-        patch.setitem(RECIPES, arguments[1], dataclasses.replace(RECIPES[arguments[1]], learning_rate=0.01))
-        assert command(*arguments, "--device", "cpu") == 0
+        add_tiny(patch)  # resnet18 has maps of one pixel at this size, where bfloat16 convolutions on a CPU go wrong
+        patch.setitem(RECIPES, name, dataclasses.replace(RECIPES[name], architecture=TINY))
+        assert command(*arguments) == 0
     return out
 
 
@@ -457,15 +464,15 @@ def command(*arguments: object) -> int:
 
 
 def recount(folder: Path, dataset: Dataset) -> dict[str, dict[str, int]]:
-    """Right answers picture by picture, with the stored weights and nothing of analysis.evaluate."""
+    """Right answers counted with the stored weights and nothing of analysis.evaluate."""
     pair, found = load_pair(folder), {}
     for name, examples in (("test", dataset.test), ("validation", dataset.validation)):
+        images = torch.stack([prepare(open_picture(item), 16) for item in examples.pictures]) / 255
+        with torch.no_grad():
+            answers = {arm: torch.cat([pair.arm(arm)(part).argmax(1) for part in images.split(34)]) for arm in ARMS}
         counts = dict.fromkeys(("both", "only_baseline", "only_jpegdl", "neither"), 0)
-        for item, label in zip(examples.pictures, examples.labels, strict=True):
-            image = prepare(open_picture(item), 16)[None] / 255
-            with torch.no_grad():
-                first, second = (int(pair.arm(arm)(image).argmax()) == label for arm in ARMS)
-            counts[("neither", "only_jpegdl", "only_baseline", "both")[2 * first + second]] += 1
+        for label, first, second in zip(examples.labels, *(answers[arm].tolist() for arm in ARMS), strict=True):
+            counts[("neither", "only_jpegdl", "only_baseline", "both")[2 * (first == label) + (second == label)]] += 1
         found[name] = counts
     return found
 
@@ -483,7 +490,8 @@ def test_the_card_records_the_recipe_its_departures_and_every_epoch(trained):
     assert card.paper_recipe == {"input_size": 224, "epochs": 200, "milestones": [100, 150]}
     assert card.dataset["pictures"] == {"train": 918, "validation": 102, "test": 340}
     assert {arm: [epoch["number"] for epoch in card.history[arm]] for arm in ARMS} == {"baseline": [1], "jpegdl": [1]}
-    assert card.history["jpegdl"][0]["steps"] == load_pair(trained).codec.steps.tolist()
+    steps = load_pair(trained).codec.steps.numpy()
+    assert np.allclose(card.history["jpegdl"][0]["steps"], steps, rtol=1e-5)  # rounded to six digits
     assert np.array(card.initial_tables)[0, 0].max() == pytest.approx(10)
 
 
@@ -524,8 +532,13 @@ def test_the_command_line_refuses_in_one_sentence(trained, flowers, tmp_path, ca
 
 @pytest.mark.parametrize(("epochs", "milestones"), [(1, []), (2, [1]), (4, [2, 3]), (100, [50, 75]), (400, [200, 300])])
 def test_with_other_epochs_the_milestones_keep_their_share(monkeypatch, tmp_path, epochs, milestones):
-    asked = []
-    monkeypatch.setattr("jpegdl.__main__.train_pair", lambda plan, *_, **__: asked.append(plan) or 1 / 0)
+    asked: list[Recipe] = []
+
+    def ask(plan: Recipe, *_: object, **__: object) -> None:
+        asked.append(plan)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("jpegdl.__main__.train_pair", ask)
     monkeypatch.setattr("jpegdl.__main__.read_dataset", lambda *_: None)
     with pytest.raises(ZeroDivisionError):
         command("train", "flowers17-resnet18", "--data", tmp_path, "--out", tmp_path / "x", "--epochs", epochs)

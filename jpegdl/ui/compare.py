@@ -26,7 +26,7 @@ from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS, Arm
 from jpegdl.pairs.prepare import prepare
 from jpegdl.ui import fragments
-from jpegdl.ui.menus import TRUE, read_target
+from jpegdl.ui.menus import TRUE, read_target, read_true_class
 from jpegdl.ui.results import save_bytes, save_png
 from jpegdl.ui.tables import tables_html
 from jpegdl.ui.uploads import Upload
@@ -73,7 +73,7 @@ def compare_upload(
     Raises ValueError for a class or stage that is not in the menus.
     """
     names = pair.card.class_names
-    truth = names.index(true_class) if true_class in names else None
+    truth = read_true_class(true_class, names)
     square = prepare(upload.image, pair.card.input_size)
     view = analyse(pair.card.name, square, read_target(target, truth, names), stage)
     explained = view.explanation

@@ -30,8 +30,9 @@ Compare = Callable[..., Shown]  # the controls' values -> the outputs' values
 UPLOAD_LABEL = "Your picture: JPEG, PNG or WebP, up to 10 MB"
 SEEDS = 1_000_000
 
-# One analysis at a time: every event that runs a network is in this queue.
-_NETWORKS: dict[str, Any] = {"concurrency_id": "networks", "concurrency_limit": 1}
+# One analysis at a time: every event that runs a network is in this queue. Who chooses again meanwhile gets the last
+# choice; Gradio's default drops it, and the page would show one picture and another one's result.
+_NETWORKS: dict[str, Any] = {"concurrency_id": "networks", "concurrency_limit": 1, "trigger_mode": "always_last"}
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,13 @@ def _again(compare: Compare, picture: str | None, *settings: str) -> Any:
     return compare(picture, *settings) if picture else gr.skip()
 
 
+def _waiting(shown: list[Component]) -> dict[str, Any]:
+    """Where the wait and a refusal are shown; on every output they would cover the result that stays."""
+    return {"show_progress_on": shown[Shown._fields.index("strip")], **_NETWORKS}
+
+
 def on_compare(controls: Controls, shown: list[Component], pairs: Pairs, compare: Compare) -> None:
-    private: dict[str, Any] = {"outputs": shown, "api_visibility": "private", **_NETWORKS}
+    private: dict[str, Any] = {"outputs": shown, "api_visibility": "private", **_waiting(shown)}
 
     def uploaded(picture: str | None, pair: str, target: str, _: str, stage: str) -> Any:
         return gr.update(label=UPLOAD_LABEL), UNKNOWN, *compare(picture, pair, target, UNKNOWN, stage)
@@ -117,19 +123,24 @@ def on_compare(controls: Controls, shown: list[Component], pairs: Pairs, compare
         picture = gr.update(value=str(ASSETS / "examples" / entry["file"]), label=f"Example: {entry['caption']}")
         return picture, entry["class"] if entry["class"] in pairs[pair].card.class_names else UNKNOWN
 
-    controls.run.click(compare, controls.inputs, shown, api_name="compare", **_NETWORKS)
+    controls.run.click(compare, controls.inputs, shown, api_name="compare", **_waiting(shown))
     controls.picture.upload(
         uploaded,
         controls.inputs,
         [controls.picture, controls.true_class, *shown],
         api_visibility="private",
-        **_NETWORKS,
+        **_waiting(shown),
     )
     controls.examples.select(
-        take_example, controls.pair, [controls.picture, controls.true_class], api_visibility="private"
+        take_example,
+        controls.pair,
+        [controls.picture, controls.true_class],
+        api_visibility="private",
+        trigger_mode="multiple",
     ).then(compare, controls.inputs, **private)
     gr.on(
-        [c.input for c in (controls.target, controls.true_class, controls.stage)],
+        # A Dropdown's `input` comes whenever it loses the focus, its `change` also when an example sets the true class.
+        [controls.target.change, controls.true_class.input, controls.stage.input],
         partial(_again, compare),
         controls.inputs,
         **private,
@@ -157,8 +168,8 @@ def on_pair(
         return *(fact(pair.card) for fact in facts), *show_tables(pair, folder)[:4], *menus
 
     outputs = [*facts[:3], *facts.tables, controls.target, controls.true_class, controls.stage]
-    controls.pair.input(changed, controls.pair, outputs, api_visibility="private").then(
-        partial(_again, compare), controls.inputs, shown, api_visibility="private", **_NETWORKS
+    controls.pair.change(changed, controls.pair, outputs, api_visibility="private").then(
+        partial(_again, compare), controls.inputs, shown, api_visibility="private", **_waiting(shown)
     )
 
 
@@ -179,7 +190,7 @@ def on_draw(
         controls.draw.click(lambda pair: draw(pair, None), controls.pair, outputs, api_visibility="private"),
         controls.seed.submit(draw, [controls.pair, controls.seed], outputs, api_name="draw"),
     ):
-        event.then(compare, controls.inputs, shown, api_visibility="private", **_NETWORKS)
+        event.then(compare, controls.inputs, shown, api_visibility="private", **_waiting(shown))
 
 
 def offer_api(pairs: Pairs, folder: Path) -> None:

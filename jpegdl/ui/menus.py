@@ -34,6 +34,15 @@ def read_target(choice: str, true_class: int | None, class_names: tuple[str, ...
     raise ValueError(f"unknown class to explain: {choice!r}; choose one of the menu")
 
 
+def read_true_class(choice: str | None, class_names: tuple[str, ...]) -> int | None:
+    """The true class from the menu's text, None if it is not known. Raises ValueError as `read_target` does."""
+    if choice is None or choice in ("", UNKNOWN):
+        return None
+    if choice in class_names:
+        return class_names.index(choice)
+    raise ValueError(f"unknown true class: {choice!r}; choose one of the menu")
+
+
 def true_class_menu(card: PairCard) -> dict[str, Any]:
     return {"choices": [UNKNOWN, *card.class_names], "value": UNKNOWN, "allow_custom_value": True}
 

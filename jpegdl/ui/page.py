@@ -72,6 +72,8 @@ def _screens(pairs: Pairs, analyse: Analyse, draws: Mapping[str, Draw]) -> None:
         with gr.Tab("About", id="about"):
             about = gr.HTML(fragments.about_pair(first.card), elem_id="about", padding=False)
             gr.Markdown((STATIC / "about.md").read_text(), elem_id="reading")
+            with gr.Accordion("Authors and licences of the example pictures", open=False):
+                gr.Markdown((ASSETS / "LICENSES.md").read_text(), elem_id="licences")
 
     outputs |= {"strip": strip, "tables": tables.html}
     shown = [outputs[field] for field in Shown._fields]
@@ -91,7 +93,7 @@ def _controls(pairs: Pairs, draws: Mapping[str, Draw]) -> Controls:
         draw = gr.Button("Random test picture", size="md", min_width=120, elem_id="draw")
         seed = gr.Number(label="Seed", precision=0, minimum=0, maximum=SEEDS - 1, min_width=90, elem_id="seed")
     examples = gr.Gallery(
-        [(str(ASSETS / "examples" / entry["file"]), entry["caption"].partition(",")[0]) for entry in EXAMPLES],
+        [(str(ASSETS / "examples" / entry["file"]), _short_name(entry["file"])) for entry in EXAMPLES],
         label="Examples",
         show_label=False,
         columns=3,
@@ -116,6 +118,10 @@ def _controls(pairs: Pairs, draws: Mapping[str, Draw]) -> Controls:
         stage=gr.Radio(**stage_menu(card), label="Stage to explain", elem_id="stage"),
         pair=gr.Dropdown(titles, value=name, label="Pair of networks", elem_id="pair"),
     )
+
+
+def _short_name(file: str) -> str:
+    return Path(file).stem.replace("-", " ").capitalize()
 
 
 def _compare_outputs() -> dict[str, Component]:
