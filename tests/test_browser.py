@@ -26,7 +26,11 @@ KNOWN_WARNING = "Method not implemented."  # Gradio's own, twice, harmless
 TABS = ["Compare", "Tables", "About"]
 PHOTO = EXAMPLES / "daffodil.jpg"
 LOADED = "element => element.complete && element.naturalWidth > 0"
-HELD_FOCUS = "() => document.activeElement.getAttribute('aria-label') || document.activeElement.innerText"
+FOCUSED = "document.activeElement.closest('[id]')?.id"  # the elem_id of the component that has the focus
+NOT_COVERED = """image => {
+    const { x, y, width, height } = image.getBoundingClientRect();
+    return document.elementFromPoint(x + width / 2, y + height / 2) === image;
+}"""
 
 OpenPage = Callable[..., Page]
 
@@ -80,6 +84,7 @@ def open_page(app, browser) -> Iterator[OpenPage]:
         page.on("pageerror", page_error)
         page.goto(app.url, wait_until="domcontentloaded")  # not "networkidle": the server's stream never ends
         page.locator("#run").wait_for()
+        page.locator("#examples img").first.wait_for()
         return page
 
     yield open_page
@@ -162,6 +167,17 @@ def test_a_click_on_an_example_analyses_it_and_sets_its_true_class(open_page):
     expect(page.locator("#strip")).to_contain_text("This picture")
 
 
+def test_of_examples_clicked_in_quick_succession_the_last_is_shown_with_its_own_result(open_page):
+    page = open_page()
+    numbers = [number for number, entry in enumerate(MENU) if entry["class"]][:2]
+    for number in (*numbers, *numbers):
+        page.locator("#examples button.thumbnail-item").nth(number).click()
+    last = MENU[numbers[-1]]
+    expect(page.locator("#picture")).to_contain_text(last["caption"])
+    expect(page.locator("#true-class input")).to_have_value(last["class"])
+    expect(page.locator("#strip")).to_contain_text(f"True label: {last['class']}.")
+
+
 def test_an_upload_after_an_example_does_not_keep_the_examples_true_class_and_caption(open_page):
     page = open_page()
     page.locator("#examples button.thumbnail-item").first.click()
@@ -188,10 +204,12 @@ def test_a_picture_from_the_clipboard_is_analysed(open_page, tmp_path):
     expect(page.locator("#strip")).to_contain_text("This picture")
 
 
-def test_another_class_or_stage_is_computed_at_once_and_named(open_page, card):
+def test_another_class_or_stage_is_computed_at_once_and_only_once(open_page, card):
     page = open_page()
     choose_file(page, PHOTO)
     wait_for_result(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "queue/join" in request.url else None)
     stages, explained = list(ARCHITECTURES[card.architecture].stages), page.locator("#explained")
     expect(explained).to_contain_text(stages[-1])
     for name in card.class_names[1:3]:
@@ -199,6 +217,7 @@ def test_another_class_or_stage_is_computed_at_once_and_named(open_page, card):
         expect(explained).to_contain_text(f"Class explained for both: {name}, at {stages[-1]}")
     page.locator("#stage").get_by_text(stages[0], exact=True).click()
     expect(explained).to_contain_text(f"Class explained for both: {card.class_names[2]}, at {stages[0]}")
+    assert len(asked) == 3
     choose(page, "true-class", card.class_names[4])
     expect(page.locator("#strip")).to_contain_text(f"True label: {card.class_names[4]}.")
 
@@ -207,13 +226,15 @@ def test_text_named_jpg_gets_a_sentence_and_the_old_result_stays(open_page, tmp_
     page = open_page()
     choose_file(page, PHOTO)
     wait_for_result(page)
-    before = page.locator("#strip").inner_text(), page.locator("#bars").inner_text()
+    before = [page.locator(part).inner_text() for part in ("#strip section", "#explained p", "#bars table")]
     page.locator("#picture").get_by_role("button", name=re.compile("Remove|Clear")).first.click()
     (tmp_path / "holiday.jpg").write_text("This is not a picture.\n" * 40)
     choose_file(page, tmp_path / "holiday.jpg")
     expect(toast(page)).to_contain_text(NOT_A_PICTURE)
-    expect(page.locator("#bars table")).to_be_visible()
-    assert (page.locator("#strip").inner_text(), page.locator("#bars").inner_text()) == before
+    assert [page.locator(part).inner_text() for part in ("#strip section", "#explained p", "#bars table")] == before
+    for image in page.locator("#results img").all()[:3]:
+        image.scroll_into_view_if_needed()
+        page.wait_for_function(NOT_COVERED, arg=image.element_handle())
 
 
 def test_compare_without_a_picture_says_that_there_is_none(open_page):
@@ -248,40 +269,41 @@ def test_every_table_of_the_tables_screen_has_64_numbers(open_page):
         assert all(re.fullmatch(r"[\d.]+(e-?\d+|[kMG])?", number) for number in numbers)
 
 
-def test_the_keyboard_alone_chooses_a_picture_and_compares(open_page, card):
+def test_the_keyboard_alone_chooses_a_picture_and_a_class_and_compares(open_page, card):
     page = open_page()
-    reached: list[str] = []
+    stops = {"picture", "run", "examples", "true-class", "target", "stage", "pair"}
+    reached: set[str] = set()
     for _ in range(60):
         page.keyboard.press("Tab")
-        reached.append(page.evaluate(HELD_FOCUS))
-    for name in ("Drop an image file here to upload", "Compare", "Class to explain", "True class, if you know it"):
-        assert name in reached, name
+        reached.add(page.evaluate(FOCUSED))
+    assert stops <= reached
 
-    focus(page, "Drop an image file here to upload")
+    tab_to(page, "run")
+    page.keyboard.press("Enter")
+    expect(toast(page)).to_contain_text(MISSING)
+    tab_to(page, "picture")
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
     chooser.value.set_files(PHOTO)
     wait_for_result(page)
-    focus(page, "Class to explain")
-    page.keyboard.press("ArrowDown")
-    page.locator("#target").page.get_by_role("option").first.wait_for()
-    page.keyboard.press("End")
+    tab_to(page, "target")
+    page.keyboard.press("Control+A")
     page.keyboard.type(card.class_names[1])
     page.keyboard.press("Enter")
     expect(page.locator("#explained")).to_contain_text(f"for both: {card.class_names[1]},")
-    page.locator("#run").focus()
+    tab_to(page, "run")
     with page.expect_request(re.compile("queue/join")) as asked:
         page.keyboard.press("Enter")
     assert card.class_names[1] in (asked.value.post_data or "")
 
 
-def focus(page: Page, name: str) -> None:
-    """Press Tab until the element of this name has the focus."""
+def tab_to(page: Page, elem_id: str) -> None:
+    """Press Tab until the component has the focus."""
     for _ in range(60):
         page.keyboard.press("Tab")
-        if page.evaluate(HELD_FOCUS) == name and page.evaluate("document.activeElement.role !== 'tab'"):
+        if page.evaluate(FOCUSED) == elem_id:
             return
-    raise AssertionError(f"Tab does not reach {name!r}")
+    raise AssertionError(f"Tab does not reach #{elem_id}")
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

@@ -21,8 +21,8 @@ import httpx
 import numpy as np
 import pytest
 import torch
-from gradio_client import Client, handle_file
-from gradio_client.exceptions import AppError
+from gradio_client import Client, handle_file  # type: ignore[import-untyped]
+from gradio_client.exceptions import AppError  # type: ignore[import-untyped]
 from PIL import Image
 
 from app import make_draws
@@ -448,8 +448,8 @@ def test_the_tables_for_scripts_are_those_of_the_weights_and_the_card(client, pa
     kind, (tables,) = ask(client, "tables", PAIR)
     assert kind == "complete"
     steps = pair.codec.steps[0].numpy()
-    np.testing.assert_array_equal(np.float32(tables["learned"]), steps)
-    np.testing.assert_array_equal(np.float32(tables["initial"]), np.float32(pair.card.initial_tables[0]))
+    np.testing.assert_array_equal(np.array(tables["learned"], np.float32), steps)
+    np.testing.assert_allclose(tables["initial"], pair.card.initial_tables[0], rtol=1e-6)
     np.testing.assert_array_equal(tables["standard"], STANDARD_TABLES)
     np.testing.assert_array_equal(tables["learned as in a .jpg"], integer_tables(steps))
 
@@ -486,7 +486,7 @@ def test_the_downloaded_jpg_holds_the_whole_number_tables_of_the_pair(client, sh
 
 def test_the_downloaded_json_parses_to_the_learned_steps(client, pair):
     tables = json.loads(fetch(client, component(client, "tables-json")["value"]))["tables"]["learned"]
-    np.testing.assert_array_equal(np.float32([tables["luma"], tables["chroma"]]), pair.codec.steps[0].numpy())
+    np.testing.assert_array_equal(np.array([tables["luma"], tables["chroma"]], np.float32), pair.codec.steps[0].numpy())
 
 
 def test_the_downloaded_csv_parses_to_the_learned_steps(client, pair):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -359,3 +360,11 @@ def test_prepare_turns_other_modes_into_rgb():
 
 def test_white_is_one():
     assert to_unit(torch.tensor([0, 51, 255], dtype=torch.uint8)).tolist() == pytest.approx([0, 0.2, 1])
+
+
+def test_a_renamed_copy_of_a_pair_is_a_pair_of_that_name(tmp_path):
+    tiny_pair(tmp_path / "one")
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    pairs, refused = load_pairs(tmp_path)
+    assert {name: pair.card.name for name, pair in pairs.items()} == {"one": "one", "two": "two"}
+    assert refused == {}

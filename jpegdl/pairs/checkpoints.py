@@ -67,7 +67,7 @@ def save_pair(folder: Path, card: PairCard, arms: Mapping[Arm, Classifier]) -> P
             file = staged / f"{arm}.safetensors"
             file.write_bytes(data)
             facts[arm] = {"file": file.name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-        card = replace(card, weights=facts)
+        card = replace(card, name=folder.name, weights=facts)
         (staged / CARD).write_text(card_to_json(card))
         if folder.exists():
             os.replace(folder, Path(scratch) / "previous")
@@ -82,8 +82,11 @@ def _stored(key: str, value: Tensor) -> Tensor:
 
 
 def load_pair(folder: Path, device: torch.device | str = "cpu") -> ModelPair:
-    """Read and check a pair. Raises CheckpointError for whatever is missing, changed, damaged or out of range."""
-    card = _load_card(folder / CARD)
+    """Read and check a pair; its name is the folder's, so a renamed copy is a pair of its own.
+
+    Raises CheckpointError for whatever is missing, changed, damaged or out of range.
+    """
+    card = replace(_load_card(folder / CARD), name=folder.name)
     arms = {arm: _load_arm(folder, card, arm).to(device) for arm in ARMS}
     return ModelPair(card, arms["baseline"], arms["jpegdl"])
 
