@@ -116,9 +116,9 @@ def test_a_value_that_float16_cannot_hold_comes_back_as_it_was(tmp_path):
 def test_saving_a_loaded_pair_again_writes_the_same_bytes(tmp_path):
     write_pair(tmp_path / "one")
     pair = load_pair(tmp_path / "one")
-    save_pair(tmp_path / "two", pair.card, {arm: pair.arm(arm) for arm in ARMS})
+    save_pair(tmp_path / "again" / "one", pair.card, {arm: pair.arm(arm) for arm in ARMS})
     for file in ("pair.json", "baseline.safetensors", "jpegdl.safetensors"):
-        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "again" / "one" / file).read_bytes()
 
 
 def test_saving_replaces_the_folder_as_a_whole_and_leaves_nothing_beside_it(tmp_path):
