@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from jpegdl.codec.color import rgb_to_ycbcr_matrix, ycbcr_to_rgb_matrix
+from jpegdl.codec.color import FORWARD, INVERSE
 from jpegdl.codec.dct import dct_matrix
 
 _LEVELS = 5
@@ -29,9 +29,9 @@ class PlainLayer(nn.Module):
         super().__init__()
         self.steps = nn.Parameter(tables.detach().clone())  # (2, 8, 8)
         self.register_buffer("alpha", alpha.detach().expand(tables.shape).clone())
-        self.register_buffer("dct", dct_matrix().to(tables.dtype))
-        self.register_buffer("forward_color", rgb_to_ycbcr_matrix().to(tables.dtype))
-        self.register_buffer("inverse_color", ycbcr_to_rgb_matrix().to(tables.dtype))
+        self.register_buffer("dct", dct_matrix(tables.dtype))
+        self.register_buffer("forward_color", torch.tensor(FORWARD, dtype=tables.dtype))
+        self.register_buffer("inverse_color", torch.tensor(INVERSE, dtype=tables.dtype))
         self.max_index, self.levels = max_index, levels
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,25 +1,13 @@
-"""Images to block-DCT coefficients and back, as small matrix products (paper section 3.1).
-
-Inside the layer, coefficients lie as planes (3, 64, M): channel, frequency (8 * vertical + horizontal) and the
-M = N * H/8 * W/8 blocks of a batch in reading order, so that everything that depends on a table entry is one
-contiguous row. Colour and vertical DCT are one product with a (24, 24) matrix, the horizontal DCT is a second one that
-transposes on the way; nothing is unfolded. The four transforms are linear maps and each other's inverse or adjoint.
-"""
+"""8x8 blocks and their orthonormal DCT-II, the transform of the JPEG standard (paper section 3.1)."""
 
 import math
 from functools import lru_cache
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from jpegdl.codec.color import rgb_to_ycbcr_matrix, ycbcr_to_rgb_matrix
-
 BLOCK = 8
-WHITE, LEVEL_SHIFT = 255.0, 128.0  # grey levels
-
-_Map = Literal["analysis", "synthesis", "adjoint of analysis", "adjoint of synthesis"]
 
 
 def pad_to_blocks(images: Tensor) -> Tensor:
@@ -29,88 +17,55 @@ def pad_to_blocks(images: Tensor) -> Tensor:
     return pad(images, (0, right, 0, below), mode="replicate") if below or right else images
 
 
-def pad_to_blocks_adjoint(gradient: Tensor, height: int, width: int) -> Tensor:
-    """Adjoint of `pad_to_blocks`: (N, C, H', W') -> (N, C, height, width), the repeats added to their source."""
-    if gradient.shape[-2:] == (height, width):
-        return gradient
-    inside = gradient[..., :height, :width].clone()
-    inside[..., -1, :] += gradient[..., height:, :width].sum(-2)
-    inside[..., :, -1] += gradient[..., :height, width:].sum(-1)
-    inside[..., -1, -1] += gradient[..., height:, width:].sum((-2, -1))
-    return inside
+def blockify(images: Tensor) -> Tensor:
+    """(N, C, H, W) -> blocks (N, C, L, 8, 8), L = H/8 * W/8 in reading order. Raises ValueError for other sizes."""
+    count, channels, height, width = images.shape
+    if height % BLOCK or width % BLOCK:
+        raise ValueError(f"height and width must be multiples of 8, got {height}x{width}; call pad_to_blocks first")
+    rows, columns = height // BLOCK, width // BLOCK
+    split = images.reshape(count, channels, rows, BLOCK, columns, BLOCK)
+    return split.transpose(3, 4).reshape(count, channels, rows * columns, BLOCK, BLOCK)
 
 
-def analysis(images: Tensor) -> Tensor:
-    """Images, 1.0 = white, (N, 3, H, W) -> DCT planes (3, 64, M) of level-shifted YCbCr, grey levels.
+def unblockify(blocks: Tensor, height: int, width: int) -> Tensor:
+    """Inverse of `blockify`: blocks (N, C, L, 8, 8) -> (N, C, height, width)."""
+    count, channels = blocks.shape[:2]
+    rows, columns = height // BLOCK, width // BLOCK
+    split = blocks.reshape(count, channels, rows, columns, BLOCK, BLOCK)
+    return split.transpose(3, 4).reshape(count, channels, height, width)
 
-    H and W are multiples of 8. The DCT is orthonormal, the scaling of the JPEG standard: row 0 of a channel is 8 x
-    block mean; row 8 i + j has vertical frequency i and horizontal frequency j, the order of a quantization table.
+
+def block_dct(blocks: Tensor) -> Tensor:
+    """Orthonormal 2-D DCT-II of each block, (N, C, L, 8, 8) -> same shape and unit; [..., 0, 0] is 8 x block mean.
+
+    Entry [..., i, j] has vertical frequency i and horizontal frequency j, the order of a quantization table.
     """
-    planes = _to_planes(images, "analysis")
-    shift = torch.zeros(3, 64, 1, dtype=planes.dtype, device=planes.device)
-    shift[0, 0] = BLOCK * LEVEL_SHIFT
-    return planes - shift if planes.requires_grad else planes.sub_(shift)
+    return _apply(blocks, _basis(blocks.dtype, blocks.device).T)
 
 
-def synthesis(planes: Tensor, shape: torch.Size) -> Tensor:
-    """Inverse of `analysis`: planes (3, 64, M) -> images of `shape` = (N, 3, H, W), 1.0 = white, not clamped."""
-    images = _to_images(planes, shape, "synthesis")
-    shift = LEVEL_SHIFT / WHITE
-    return images + shift if images.requires_grad else images.add_(shift)
+def inverse_block_dct(coefficients: Tensor) -> Tensor:
+    """Inverse of `block_dct`, (N, C, L, 8, 8) -> same shape and unit."""
+    return _apply(coefficients, _basis(coefficients.dtype, coefficients.device))
 
 
-def analysis_adjoint(gradient: Tensor, shape: torch.Size) -> Tensor:
-    """Gradient with respect to planes (3, 64, M) -> gradient with respect to images of `shape`."""
-    return _to_images(gradient, shape, "adjoint of analysis")
-
-
-def synthesis_adjoint(gradient: Tensor) -> Tensor:
-    """Gradient with respect to images (N, 3, H, W) -> gradient with respect to planes (3, 64, M)."""
-    return _to_planes(gradient, "adjoint of synthesis")
-
-
-def dct_matrix() -> Tensor:
-    """(8, 8) float64 matrix D, rows = frequencies: D @ x is the DCT-II of x and D @ D.T is the identity."""
+def dct_matrix(dtype: torch.dtype = torch.float64) -> Tensor:
+    """(8, 8) matrix D with rows = frequencies, so that D @ x is the DCT-II of x and D @ D.T is the identity."""
     frequency = torch.arange(BLOCK, dtype=torch.float64)[:, None]
     position = torch.arange(BLOCK, dtype=torch.float64)[None, :]
     matrix = torch.cos(math.pi * (2 * position + 1) * frequency / (2 * BLOCK)) * math.sqrt(2 / BLOCK)
     matrix[0] = math.sqrt(1 / BLOCK)
-    return matrix
+    return matrix.to(dtype)
 
 
-def _to_planes(images: Tensor, linear_map: _Map) -> Tensor:
-    """(N, 3, H, W) -> (3, 64, M)."""
-    count, channels, height, width = images.shape
-    vertical, horizontal = _matrices(linear_map, images.dtype, images.device)
-    with torch.autocast(images.device.type, enabled=False):
-        rows = images.reshape(count, channels, height // BLOCK, BLOCK, width).permute(1, 3, 0, 2, 4)
-        mixed = vertical @ rows.reshape(len(vertical), count * height // BLOCK * width)
-        blocks = mixed.view(len(vertical), count * height * width // BLOCK**2, BLOCK)
-        return (horizontal @ blocks.transpose(1, 2)).view(channels, BLOCK * BLOCK, blocks.shape[1])
+def _apply(blocks: Tensor, matrix: Tensor) -> Tensor:
+    """Each 8x8 block as a row of 64 values times (64, 64); one matrix product, in full precision under autocast."""
+    with torch.autocast(blocks.device.type, enabled=False):
+        return (blocks.reshape(-1, BLOCK * BLOCK) @ matrix).reshape(blocks.shape)
 
 
-def _to_images(planes: Tensor, shape: torch.Size, linear_map: _Map) -> Tensor:
-    """(3, 64, M) -> (N, 3, H, W) contiguous."""
-    count, channels, height, width = shape
-    vertical, horizontal = _matrices(linear_map, planes.dtype, planes.device)
-    with torch.autocast(planes.device.type, enabled=False):
-        blocks = (horizontal @ planes.reshape(len(vertical), BLOCK, planes.shape[-1])).transpose(1, 2)
-        mixed = vertical @ blocks.reshape(len(vertical), planes.shape[-1] * BLOCK)
-        rows = mixed.view(channels, BLOCK, count, height // BLOCK, width)
-        return rows.permute(2, 0, 3, 1, 4).reshape(shape)
-
-
-@lru_cache(maxsize=32)
-def _matrices(linear_map: _Map, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The (24, 24) product of colour and vertical DCT, and the (8, 8) horizontal DCT, of one linear map."""
-    dct, color, inverse = dct_matrix(), WHITE * rgb_to_ycbcr_matrix(), ycbcr_to_rgb_matrix() / WHITE
-    back = dct.T.contiguous()
-    vertical, horizontal = {
-        "analysis": (torch.kron(color, dct), dct),
-        "synthesis": (torch.kron(inverse, back), back),
-        "adjoint of analysis": (torch.kron(color.T.contiguous(), back), back),
-        "adjoint of synthesis": (torch.kron(inverse.T.contiguous(), dct), dct),
-    }[linear_map]
+@lru_cache(maxsize=8)
+def _basis(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(64, 64) matrix of the 2-D transform: row = pair of frequencies, column = pixel of the block."""
+    matrix = dct_matrix()
     with torch.inference_mode(False):
-        vertical, horizontal = (m.to(dtype=dtype, device=device).contiguous() for m in (vertical, horizontal))
-    return vertical, horizontal
+        return torch.kron(matrix, matrix).to(dtype=dtype, device=device)

@@ -12,6 +12,9 @@
 #include <cstdint>
 #include <cstring>
 #include <vector>
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
 
 namespace {
 
@@ -20,7 +23,8 @@ constexpr int LANES = 16;
 #else
 constexpr int LANES = 8;
 #endif
-constexpr int CELLS = 64, CHANNELS = 3, FLUSH = 64;  // FLUSH: tiles whose table gradients are added in float
+constexpr int CELLS = 64, CHANNELS = 3, MOST_ROUNDS = 8;
+constexpr int FLUSH = 64;  // tiles whose table gradients are added in float
 typedef float vf __attribute__((vector_size(4 * LANES)));
 typedef int32_t vi __attribute__((vector_size(4 * LANES)));
 #define INLINE static inline __attribute__((always_inline))
@@ -32,10 +36,16 @@ INLINE vf magnitude(vf x) { return (vf)((vi)x & 0x7fffffff); }
 INLINE vf with_sign(vf size, vf sign) { return (vf)((vi)size ^ ((vi)sign & INT32_MIN)); }  // size >= 0, or mirrored
 INLINE vf nearest(vf x) { return (x + 12582912.0f) - 12582912.0f; }  // half to even, |x| < 2^22
 INLINE bool any(vi mask) {
+#if defined(__AVX512F__)
+    return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif defined(__AVX2__)
+    return _mm256_movemask_ps((__m256)mask) != 0;
+#else
     int64_t words[LANES / 2], found = 0;
     std::memcpy(words, &mask, sizeof words);
     for (int64_t word : words) found |= word;
     return found != 0;
+#endif
 }
 INLINE float sum(vf x) {
     float total = 0;
@@ -43,17 +53,16 @@ INLINE float sum(vf x) {
     return total;
 }
 
-// exp(x) for x <= 0, to 1e-7 (Cephes' polynomial); exp(-87) below that.
-INLINE vf exponential(vf x) {
-    x = most(x, splat(-87.0f));
+// exp(x) for x <= 0, to 2e-7; exp(least) below that.
+INLINE vf exponential(vf x, float least_exponent) {
+    x = most(x, splat(least_exponent));
     vf shifted = x * 1.44269504088896341f + 12582912.0f, n = shifted - 12582912.0f;
-    vf r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-    vf p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * (r * r) + r + 1.0f;
+    vf r = x - n * 0.693147180559945f;
+    vf p = r * 8.2893485e-3f + 4.1888289e-2f;  // least relative error on |r| <= log(2) / 2
+    p = p * r + 1.6667648e-1f;
+    p = p * r + 4.9999150e-1f;
+    p = p * r + 9.9999970e-1f;
+    p = p * r + 1.0f;
     return (vf)((vi)p + ((vi)shifted << 23));
 }
 
@@ -105,7 +114,7 @@ INLINE Derivatives assemble(vf anchor, vf distance, vf sign, vf mean, vf varianc
 }
 
 INLINE vf neighbour(vf offset, const Entry& e) {  // E, the weight of the second nearest level
-    return most(exponential(least((magnitude(offset) - e.half) * e.rate, vf{})), splat(1e-9f));
+    return exponential((magnitude(offset) - e.half) * e.rate, -20.7f);
 }
 
 INLINE vf window_value_inside(vf z, const Entry& e) {
@@ -138,8 +147,8 @@ __attribute__((noinline)) Limited window_limited(vf z, const Entry& e) {
     vf index = least(nearest(least(size * e.inverse, last + 1.0f)), last);  // mirrored to positive
     vf offset = offset_from(index, size, e), zero = vf{};
     vi no_one = index > last - 0.5f, no_two = index > last - 1.5f;
-    vf above = exponential(least((offset - e.half) * e.rate, zero));
-    vf below = exponential(least((offset + e.half) * -e.rate, zero));
+    vf above = exponential(least((offset - e.half) * e.rate, zero), -87.0f);
+    vf below = exponential(least((offset + e.half) * -e.rate, zero), -87.0f);
     vf w1 = no_one ? zero : above, w2 = no_two ? zero : above * above * d;
     vf m1 = below, m2 = below * below * d;
     vf m3 = no_two ? m2 * below * (d * d) : zero, m4 = no_one ? m2 * m2 * (d * d) * (d * d) : zero;
@@ -261,6 +270,48 @@ INLINE Derivatives derivatives(vf z, const Entry& e) {
     return result;
 }
 
+// A column of eight coefficients, cell to cell + 56; all rounds are in series. The usual case first: one round, the
+// window, no limit near, so that eight chains of arithmetic without a branch run side by side.
+INLINE bool all_inside(const vf x[8], const Entry* e) {
+    vi far = {};
+    for (int k = 0; k < 8; ++k) far |= magnitude(x[k]) > e[8 * k].limited;
+    return !any(far);
+}
+
+INLINE void value_column(vf x[8], const Entry* e, int64_t rounds, bool windows) {
+    if (windows && rounds == 1 && __builtin_expect(all_inside(x, e), 1)) {
+#pragma GCC unroll 8
+        for (int k = 0; k < 8; ++k) x[k] = window_value_inside(x[k], e[8 * k]);
+        return;
+    }
+    for (int64_t round = 0; round < rounds; ++round)
+        for (int k = 0; k < 8; ++k) x[k] = value(x[k], e[round * 2 * CELLS + 8 * k]);
+}
+
+// x: coefficients; g: gradient with respect to the result, replaced; sums: added to, g times the derivative by step.
+INLINE void backward_column(const vf x[8], vf g[8], vf* sums, const Entry* e, int64_t rounds, bool windows) {
+    if (windows && rounds == 1 && __builtin_expect(all_inside(x, e), 1)) {
+#pragma GCC unroll 8
+        for (int k = 0; k < 8; ++k) {
+            const Derivatives found = window_derivatives_inside(x[k], e[8 * k]);
+            sums[8 * k] += g[k] * found.by_step;
+            g[k] *= found.slope;
+        }
+        return;
+    }
+    for (int k = 0; k < 8; ++k) {
+        vf inputs[MOST_ROUNDS];
+        inputs[0] = x[k];
+        for (int64_t round = 1; round < rounds; ++round)
+            inputs[round] = value(inputs[round - 1], e[(round - 1) * 2 * CELLS + 8 * k]);
+        for (int64_t round = rounds - 1; round >= 0; --round) {
+            const Derivatives found = derivatives(inputs[round], e[round * 2 * CELLS + 8 * k]);
+            sums[round * 2 * CELLS + 8 * k] += g[k] * found.by_step;
+            g[k] *= found.slope;
+        }
+    }
+}
+
 // --- DCT and transposes ----------------------------------------------------------------------------------------------
 
 constexpr float C1 = 0.490392640201615f, C2 = 0.461939766255643f, C3 = 0.415734806151273f, C4 = 0.353553390593274f,
@@ -353,69 +404,77 @@ struct Batch {  // sizes of contiguous (count, 3, height, width) images
 
 enum Edge { REPEAT, ZERO, ADD };  // outside the image: repeat the last pixel; zeros; add to the last pixel (adjoint)
 
-struct Place {  // one block of an image: its first pixel, and how much of it lies inside
-    int64_t at;
-    int inside_rows, inside_columns;
-    bool exists;
-    bool whole() const { return exists && inside_rows == 8 && inside_columns == 8; }
+constexpr int WIDTH = LANES / 8, STRIDE = 8 * WIDTH;  // blocks, and values of one row, that one vector holds
+
+struct Place {  // WIDTH neighbouring blocks of a tile
+    int64_t row[WIDTH], column[WIDTH], image[WIDTH];
+    int exist;  // so many; others repeat the last one
 };
 
-Place place(const Batch& batch, int64_t block) {
-    const bool exists = block < batch.blocks();
-    block = std::min(block, batch.blocks() - 1);
-    const int64_t column = block % batch.columns, row = block / batch.columns % batch.rows;
-    const int64_t image = block / (batch.columns * batch.rows);
-    return {(image * CHANNELS * batch.height + row * 8) * batch.width + column * 8,
-            int(std::min<int64_t>(8, batch.height - row * 8)), int(std::min<int64_t>(8, batch.width - column * 8)), exists};
-}
-
 template <typename T>
-struct Tile {  // where each lane's block lies; blocks that are not whole lie in `aside`
-    T* start[LANES];
-    int64_t row[LANES], channel[LANES];
-    Place places[LANES];
-    alignas(64) float aside[LANES][CHANNELS * CELLS];
+struct Tile {  // where each vector's pixels lie; blocks that are not whole or not side by side lie in `aside`
+    T* start[8];
+    int64_t row[8], channel[8];
+    bool direct[8];
+    Place places[8];
+    alignas(64) float aside[8][CHANNELS * 8 * STRIDE];
 
     void locate(const Batch& batch, int64_t tile, T* images) {
-        for (int lane = 0; lane < LANES; ++lane) {
-            Place& p = places[lane] = place(batch, tile * LANES + lane);
-            start[lane] = p.whole() ? images + p.at : aside[lane];
-            row[lane] = p.whole() ? batch.width : 8;
-            channel[lane] = p.whole() ? batch.width * batch.height : CELLS;
+        int64_t block = std::min(tile * LANES, batch.blocks() - 1);
+        int64_t column = block % batch.columns, y = block / batch.columns % batch.rows;
+        int64_t image = block / (batch.columns * batch.rows), left = batch.blocks() - tile * LANES;
+        for (int k = 0; k < 8; ++k) {
+            Place& p = places[k];
+            p.exist = int(std::max<int64_t>(0, std::min<int64_t>(WIDTH, left)));
+            for (int b = 0; b < WIDTH; ++b, --left) {
+                p.row[b] = y, p.column[b] = column, p.image[b] = image;
+                if (left <= 1) continue;
+                if (++column < batch.columns) continue;
+                column = 0;
+                if (++y < batch.rows) continue;
+                y = 0, ++image;
+            }
+            direct[k] = p.exist == WIDTH && p.row[0] == p.row[WIDTH - 1] && p.row[0] * 8 + 8 <= batch.height &&
+                        p.column[WIDTH - 1] * 8 + 8 <= batch.width && p.image[0] == p.image[WIDTH - 1];
+            start[k] = direct[k] ? images + at(batch, p, 0, 0, 0, 0) : aside[k];
+            row[k] = direct[k] ? batch.width : STRIDE;
+            channel[k] = direct[k] ? batch.width * batch.height : 8 * STRIDE;
         }
     }
+    // The pixel x, y of block b, or the nearest inside the image.
+    static int64_t at(const Batch& batch, const Place& p, int b, int c, int y, int x) {
+        const int64_t near_y = std::min(p.row[b] * 8 + y, batch.height - 1);
+        const int64_t near_x = std::min(p.column[b] * 8 + x, batch.width - 1);
+        return ((p.image[b] * CHANNELS + c) * batch.height + near_y) * batch.width + near_x;
+    }
+    static bool inside(const Batch& batch, const Place& p, int b, int y, int x) {
+        return p.row[b] * 8 + y < batch.height && p.column[b] * 8 + x < batch.width;
+    }
     void fetch(const Batch& batch, const float* images, Edge edge) {
-        for (int lane = 0; lane < LANES; ++lane) {
-            const Place& p = places[lane];
-            if (p.whole()) continue;
-            for (int i = 0; i < CHANNELS * CELLS; ++i) {
-                const int c = i / CELLS, y = i / 8 % 8, x = i % 8;
-                const bool inside = y < p.inside_rows && x < p.inside_columns && p.exists;
-                const int64_t near_y = std::min(y, p.inside_rows - 1), near_x = std::min(x, p.inside_columns - 1);
-                const int64_t from = p.at + (c * batch.height + near_y) * batch.width + near_x;
-                aside[lane][i] = inside || edge == REPEAT ? images[from] : 0;
+        for (int k = 0; k < 8; ++k) {
+            if (direct[k]) continue;
+            for (int i = 0; i < CHANNELS * 8 * STRIDE; ++i) {
+                const int c = i / (8 * STRIDE), y = i / STRIDE % 8, b = i % STRIDE / 8, x = i % 8;
+                const bool given = b < places[k].exist && inside(batch, places[k], b, y, x);
+                aside[k][i] = given || edge == REPEAT ? images[at(batch, places[k], b, c, y, x)] : 0;
             }
         }
     }
     void deliver(const Batch& batch, float* images, Edge edge) {
-        for (int lane = 0; lane < LANES; ++lane) {
-            const Place& p = places[lane];
-            if (p.whole() || !p.exists) continue;
+        for (int k = 0; k < 8; ++k) {
+            if (direct[k]) continue;
             for (int again = 0; again < 2; ++again)  // first what lies inside, then what is added to it
-                for (int i = 0; i < CHANNELS * CELLS; ++i) {
-                    const int c = i / CELLS, y = i / 8 % 8, x = i % 8;
-                    const bool inside = y < p.inside_rows && x < p.inside_columns;
-                    const int64_t near_y = std::min(y, p.inside_rows - 1), near_x = std::min(x, p.inside_columns - 1);
-                    float& to = images[p.at + (c * batch.height + near_y) * batch.width + near_x];
-                    if (inside && !again) to = aside[lane][i];
-                    if (!inside && again && edge == ADD) to += aside[lane][i];
+                for (int i = 0; i < CHANNELS * 8 * STRIDE; ++i) {
+                    const int c = i / (8 * STRIDE), y = i / STRIDE % 8, b = i % STRIDE / 8, x = i % 8;
+                    if (b >= places[k].exist) continue;
+                    float& to = images[at(batch, places[k], b, c, y, x)];
+                    const bool given = inside(batch, places[k], b, y, x);
+                    if (given && !again) to = aside[k][i];
+                    if (!given && again && edge == ADD) to += aside[k][i];
                 }
         }
     }
-    void prefetch(int number) const {  // number 0 .. 191: a row of two neighbouring blocks
-        const int lane = number % (LANES / 2) * 2, y = number / (LANES / 2) % 8, c = number / (LANES * 4);
-        if (c < CHANNELS) __builtin_prefetch(start[lane] + c * channel[lane] + y * row[lane]);
-    }
+    void prefetch(int c, int y, int k) const { __builtin_prefetch(start[k] + c * channel[k] + y * row[k]); }
 };
 
 typedef vf Planes[CHANNELS][CELLS];
@@ -424,10 +483,9 @@ typedef vf Planes[CHANNELS][CELLS];
 INLINE void load_rows(const Tile<const float>& tile, const Matrix& matrix, Planes& planes) {
     for (int y = 0; y < 8; ++y) {
         vf raw[CHANNELS][8];
-        for (int c = 0; c < CHANNELS; ++c)
-            for (int lane = 0; lane < LANES; ++lane)
-                std::memcpy(reinterpret_cast<char*>(raw[c]) + 32 * lane,
-                            tile.start[lane] + c * tile.channel[lane] + y * tile.row[lane], 32);
+        for (int k = 0; k < 8; ++k)
+            for (int c = 0; c < CHANNELS; ++c)
+                std::memcpy(&raw[c][k], tile.start[k] + c * tile.channel[k] + y * tile.row[k], sizeof(vf));
         for (int c = 0; c < CHANNELS; ++c) {
             vf x[8];
             for (int k = 0; k < 8; ++k)
@@ -449,11 +507,10 @@ INLINE void store_rows(Planes& planes, const Matrix& matrix, float shift, const 
             from_lanes(raw[c]);
         }
         for (int c = 0; c < CHANNELS; ++c) {
-            for (int k = 0; k < 8; ++k)
+            for (int k = 0; k < 8; ++k) {
                 x[k] = raw[0][k] * matrix[c][0] + raw[1][k] * matrix[c][1] + (raw[2][k] * matrix[c][2] + shift);
-            for (int lane = 0; lane < LANES; ++lane)
-                std::memcpy(tile.start[lane] + c * tile.channel[lane] + y * tile.row[lane],
-                            reinterpret_cast<char*>(x) + 32 * lane, 32);
+                std::memcpy(tile.start[k] + c * tile.channel[k] + y * tile.row[k], &x[k], sizeof(vf));
+            }
         }
     }
 }
@@ -465,8 +522,6 @@ std::vector<Entry> make_entries(const float* steps, const float* alpha, int64_t 
 }
 
 constexpr float DC = 8 * SHIFT;  // what the level shift takes from the first luma coefficient
-constexpr int MOST_ROUNDS = 8;
-
 }  // namespace
 
 extern "C" {
@@ -495,11 +550,8 @@ void jpegdl_forward(const float* images, float* output, int64_t count, int64_t h
                     for (int k = 0; k < 8; ++k) x[k] = planes[c][8 * k + column];
                     dct(x);
                     if (c == 0 && column == 0) x[0] -= DC;
-                    for (int k = 0; k < 8; ++k) {
-                        for (int64_t round = 0; round < rounds; ++round)
-                            x[k] = value(x[k], entries[(2 * round + (c > 0)) * CELLS + 8 * k + column]);
-                        next.prefetch((c * 8 + column) * 8 + k);
-                    }
+                    for (int k = 0; k < 8; ++k) next.prefetch(c, column, k);
+                    value_column(x, &entries[(c > 0) * CELLS + column], rounds, !all_levels);
                     inverse_dct(x);
                     for (int k = 0; k < 8; ++k) planes[c][8 * k + column] = x[k];
                 }
@@ -543,20 +595,10 @@ void jpegdl_backward(const float* images, const float* gradient, float* by_image
                         dct(x);
                         dct(g);
                         if (c == 0 && column == 0) x[0] -= DC;
-                        for (int k = 0; k < 8; ++k) {
-                            const int64_t cell = (c > 0) * CELLS + 8 * k + column;
-                            vf inputs[MOST_ROUNDS];
-                            inputs[0] = x[k];
-                            for (int64_t round = 1; round < rounds; ++round)
-                                inputs[round] = value(inputs[round - 1], entries[(round - 1) * 2 * CELLS + cell]);
-                            for (int64_t round = rounds - 1; round >= 0; --round) {
-                                const Derivatives found = derivatives(inputs[round], entries[round * 2 * CELLS + cell]);
-                                sums[round * 2 * CELLS + cell] += g[k] * found.by_step;
-                                g[k] *= found.slope;
-                            }
-                            source[then].prefetch((c * 8 + column) * 8 + k);
-                            upstream[then].prefetch((c * 8 + column) * 8 + k);
-                        }
+                        for (int k = 0; k < 8; ++k)
+                            source[then].prefetch(c, column, k), upstream[then].prefetch(c, column, k);
+                        const int cell = (c > 0) * CELLS + column;
+                        backward_column(x, g, &sums[cell], &entries[cell], rounds, !all_levels);
                         if (!by_images) continue;
                         inverse_dct(g);
                         for (int k = 0; k < 8; ++k) slopes[c][8 * k + column] = g[k];

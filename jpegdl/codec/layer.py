@@ -3,11 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-from jpegdl.codec.dct import BLOCK, analysis, pad_to_blocks, synthesis
-from jpegdl.codec.quantizer import MAX_INDEX, Quantizer, check_limit, soft_quantize
+from jpegdl.codec.color import rgb_to_ycbcr, ycbcr_to_rgb
+from jpegdl.codec.dct import block_dct, blockify, inverse_block_dct, pad_to_blocks, unblockify
+from jpegdl.codec.quantizer import MAX_INDEX, Quantizer, soft_quantize
 from jpegdl.codec.roundtrip import roundtrip
 
 MIN_STEP, MAX_STEP = 1e-5, 255.0
+_WHITE, _LEVEL_SHIFT = 255.0, 128.0
 
 
 class JPEGLayer(nn.Module):
@@ -45,36 +47,33 @@ class JPEGLayer(nn.Module):
         alpha = torch.as_tensor(alpha, dtype=tables.dtype).expand(tables.shape).clone()
         if not bool((alpha > 0).all()):
             raise ValueError("alpha must be positive everywhere")
-        check_limit(max_index)
         self.max_index = max_index
         self.quantizer = quantizer
         self.steps = nn.Parameter(tables.detach().clone())
         self.register_buffer("alpha", alpha)
 
     def forward(self, images: Tensor) -> Tensor:
+        """`to_images(quantize(coefficients(images)))` in one step, by other means (planes.py, kernel.cpp)."""
         return roundtrip(images, self.steps, self.alpha, max_index=self.max_index, quantizer=self.quantizer)
 
     def coefficients(self, images: Tensor) -> Tensor:
-        """Images [0, 1], (N, 3, H, W) -> DCT coefficients (N, 3, L, 8, 8) of level-shifted YCbCr, grey levels.
-
-        L = blocks in reading order; [..., i, j] has vertical frequency i and horizontal frequency j.
-        """
-        padded = pad_to_blocks(images.to(torch.promote_types(images.dtype, torch.float32)))
-        blocks = (padded.shape[-2] // BLOCK) * (padded.shape[-1] // BLOCK)
-        return analysis(padded).view(3, BLOCK, BLOCK, len(images), blocks).permute(3, 0, 4, 1, 2)
+        """Images [0, 1], (N, 3, H, W) -> DCT coefficients (N, 3, L, 8, 8) of level-shifted YCbCr, grey levels."""
+        images = images.to(torch.promote_types(images.dtype, torch.float32))
+        ycbcr = rgb_to_ycbcr(pad_to_blocks(images) * _WHITE)
+        return block_dct(blockify(ycbcr - _LEVEL_SHIFT))
 
     def quantize(self, coefficients: Tensor) -> Tensor:
         """Soft quantization, all rounds: (N, 3, L, 8, 8) -> same shape; Cb and Cr share the chroma table."""
-        planes = _planes(coefficients)
+        planes = coefficients.permute(1, 3, 4, 0, 2)
         for step, alpha in zip(self.steps, self.alpha, strict=True):
             planes = self.quantizer(planes, _per_channel(step), _per_channel(alpha), max_index=self.max_index)
-        count, _, blocks = coefficients.shape[:3]
-        return planes.view(3, BLOCK, BLOCK, count, blocks).permute(3, 0, 4, 1, 2)
+        return planes.permute(3, 0, 4, 1, 2)
 
     def to_images(self, coefficients: Tensor, height: int, width: int) -> Tensor:
         """Coefficients (N, 3, L, 8, 8) -> images (N, 3, height, width), 1.0 = white, not clamped."""
-        padded = torch.Size((len(coefficients), 3, height + -height % BLOCK, width + -width % BLOCK))
-        return synthesis(_planes(coefficients), padded)[..., :height, :width]
+        padded_height, padded_width = height + -height % 8, width + -width % 8
+        ycbcr = unblockify(inverse_block_dct(coefficients), padded_height, padded_width) + _LEVEL_SHIFT
+        return (ycbcr_to_rgb(ycbcr) / _WHITE)[..., :height, :width]
 
     @torch.no_grad()
     def project_(self) -> None:
@@ -82,12 +81,6 @@ class JPEGLayer(nn.Module):
         self.steps.clamp_(MIN_STEP, MAX_STEP)
 
 
-def _planes(coefficients: Tensor) -> Tensor:
-    """(N, 3, L, 8, 8) -> (3, 64, N * L); free for what `coefficients` and `quantize` return."""
-    count, channels, blocks = coefficients.shape[:3]
-    return coefficients.permute(1, 3, 4, 0, 2).reshape(channels, BLOCK * BLOCK, count * blocks)
-
-
 def _per_channel(table: Tensor) -> Tensor:
-    """(2, 8, 8): luma, chroma -> (3, 64, 1): Y, Cb, Cr, to broadcast against planes (3, 64, M)."""
-    return table[[0, 1, 1]].view(3, BLOCK * BLOCK, 1)
+    """(2, 8, 8): luma, chroma -> (3, 8, 8, 1, 1): Y, Cb, Cr, one row a frequency as the quantizers like it."""
+    return table[[0, 1, 1], :, :, None, None]

@@ -16,7 +16,7 @@ from torch.autograd import Function
 from jpegdl.codec.kernel import window_on
 from jpegdl.codec.levels import all_levels_derivatives, all_levels_value
 from jpegdl.codec.once import Gradients, first_derivative_only
-from jpegdl.codec.window import REACH, Derivatives, window_derivatives, window_value
+from jpegdl.codec.window import Derivatives, check_limit, window_derivatives, window_value
 
 MAX_INDEX = 127  # 2**(b - 1) - 1 for b = 8 bits, the index set that the authors' code executes
 
@@ -99,19 +99,6 @@ def soft_quantize_all_levels(
     return _apply(coefficients, step, alpha, max_index, ALL_LEVELS)
 
 
-def formula_of(quantizer: Quantizer) -> Formula | None:
-    """The formula behind one of this module's soft quantizers; None for any other function."""
-    if quantizer is soft_quantize:
-        return WINDOW
-    return ALL_LEVELS if quantizer is soft_quantize_all_levels else None
-
-
-def check_limit(max_index: int | None) -> None:
-    """Raise ValueError for an index limit that leaves fewer than five levels."""
-    if max_index is not None and max_index < REACH:
-        raise ValueError(f"max_index must be at least {REACH} (five levels), got {max_index}")
-
-
 def _apply(z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None, formula: Formula) -> Tensor:
     check_limit(max_index)
     dtype = torch.promote_types(z.dtype, torch.float32)
@@ -126,14 +113,14 @@ class _SoftQuantize(Function):
     def forward(ctx: Any, z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None, formula: Formula) -> Tensor:
         ctx.save_for_backward(z, step, alpha)
         ctx.max_index, ctx.formula = max_index, formula
-        rows, shape, _ = as_rows(z, step, alpha)
+        rows, shape, _ = _as_rows(z, step, alpha)
         return formula.value(*rows, max_index).view(shape)
 
     @staticmethod
     @first_derivative_only
     def backward(ctx: Any, gradient: Tensor) -> Gradients:
         z, step, alpha = ctx.saved_tensors
-        rows, shape, table_shape = as_rows(z, step, alpha)
+        rows, shape, table_shape = _as_rows(z, step, alpha)
         want_z, want_step, want_alpha = ctx.needs_input_grad[:3]
         slope, by_step, by_alpha = ctx.formula.derivatives(*rows, ctx.max_index, by_alpha=want_alpha)
         upstream = gradient.reshape(slope.shape)
@@ -150,7 +137,7 @@ class _SoftQuantize(Function):
         )
 
 
-def as_rows(z: Tensor, step: Tensor, alpha: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], torch.Size, torch.Size]:
+def _as_rows(z: Tensor, step: Tensor, alpha: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], torch.Size, torch.Size]:
     """Tensors that broadcast -> z (R, M), step and alpha (R, 1); the common shape; the tables' shape before that.
 
     M counts the trailing dimensions over which both tables are constant, 1 if there are none.
@@ -166,3 +153,6 @@ def as_rows(z: Tensor, step: Tensor, alpha: Tensor) -> tuple[tuple[Tensor, Tenso
     rows = z.expand(shape).reshape(count, prod(shape[leading:]))
     steps, alphas = (t.expand(table_shape).reshape(count, 1) for t in (step, alpha))
     return (rows, steps, alphas), torch.Size(shape), table_shape
+
+
+FORMULAS: dict[Quantizer, Formula] = {soft_quantize: WINDOW, soft_quantize_all_levels: ALL_LEVELS}

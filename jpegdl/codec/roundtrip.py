@@ -14,17 +14,11 @@ from torch.autograd import Function
 from torch.nn.functional import pad
 
 from jpegdl.codec import kernel
-from jpegdl.codec.dct import (
-    BLOCK,
-    analysis,
-    analysis_adjoint,
-    pad_to_blocks,
-    pad_to_blocks_adjoint,
-    synthesis,
-    synthesis_adjoint,
-)
+from jpegdl.codec.dct import BLOCK, pad_to_blocks
 from jpegdl.codec.once import Gradients, first_derivative_only
-from jpegdl.codec.quantizer import ALL_LEVELS, Formula, Quantizer, formula_of
+from jpegdl.codec.planes import analysis, analysis_adjoint, pad_to_blocks_adjoint, synthesis, synthesis_adjoint
+from jpegdl.codec.quantizer import ALL_LEVELS, FORMULAS, Formula, Quantizer
+from jpegdl.codec.window import check_limit
 
 _VALUES_AT_ONCE = {"cpu": 3 * 224 * 224}  # pixels times channels; 0.6 MB a temporary tensor
 _VALUES_AT_ONCE_ELSEWHERE = 1 << 26
@@ -37,7 +31,8 @@ def roundtrip(images: Tensor, steps: Tensor, alpha: Tensor, *, max_index: int | 
     Gradients with respect to images and steps; with respect to alpha too, by a slower way, if it wants one.
     """
     dtype = torch.promote_types(torch.promote_types(images.dtype, steps.dtype), torch.float32)
-    formula = formula_of(quantizer)
+    formula = FORMULAS.get(quantizer)
+    check_limit(max_index)
     if formula is not None and not (alpha.requires_grad and torch.is_grad_enabled()):
         compiled = kernel.load() if kernel.suits(images, steps, dtype, max_index) else None
         result: Tensor = _Roundtrip.apply(images, steps, alpha, _Plan(formula, max_index, dtype, compiled))

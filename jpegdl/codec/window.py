@@ -17,6 +17,12 @@ from torch import Tensor
 REACH = 2  # levels on each side of the nearest one: a window of five
 
 
+def check_limit(max_index: int | None) -> None:
+    """Raise ValueError for an index limit that leaves fewer than five levels."""
+    if max_index is not None and max_index < REACH:
+        raise ValueError(f"max_index must be at least {REACH} (five levels), got {max_index}")
+
+
 class Derivatives(NamedTuple):
     """Elementwise derivatives of a quantizer's value, each (R, M)."""
 
