@@ -118,6 +118,7 @@ def _backward(
             sums[number] += found.by_step.mul_(upstream).sum(-1).view(3, BLOCK, BLOCK)
             if number or want_images:
                 upstream = found.slope.mul_(upstream)
+            del found
         if by_images is not None:
             by_images[part] = pad_to_blocks_adjoint(analysis_adjoint(upstream, padded.shape), *images.shape[-2:])
     return by_images, torch.stack([sums[:, 0], sums[:, 1] + sums[:, 2]], dim=1)

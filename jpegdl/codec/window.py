@@ -97,7 +97,7 @@ def assemble(at: Anchored, moments: Moments, step: Tensor, alpha: Tensor, by_alp
     """The derivatives of n q + q E(g) from the moments of g (method a.6). Overwrites its arguments."""
     mean, variance, skew = moments
     doubled = 2 * alpha * step * step
-    distance = torch.mul(at.offset, at.sign).div_(step)
+    distance = at.offset.mul_(at.sign).div_(step)
     excess = skew.addcmul_(variance, distance, value=-1)  # Cov(g, g^2) - d Var(g)
     alphas = torch.mul(variance, distance).sub_(excess).mul_(at.sign).mul_(step.pow(3)) if by_alpha else None
     odd = mean.sub_(excess.mul_(doubled)).mul_(at.sign)
@@ -130,7 +130,7 @@ def _neighbours(z: Tensor, step: Tensor, h: Tensor, decay: Tensor) -> tuple[Tens
 def _value_inside(z: Tensor, step: Tensor, alpha: Tensor) -> Tensor:
     h = alpha * step * step
     decay = _double_decay(h)
-    _, offset, above, below = _neighbours(z, step, h, decay)
+    offset, above, below = _neighbours(z, step, h, decay)[1:]
     total, odd = above + below, above.sub_(below)  # E^2 + B^2 = total^2 - 2 decay; E^2 - B^2 = total * odd
     spread = torch.mul(total, decay, out=below)
     mean = odd.addcmul_(odd, spread, value=2)
@@ -148,6 +148,7 @@ def _derivatives_inside(z: Tensor, step: Tensor, alpha: Tensor, by_alpha: bool) 
     cube = torch.addcmul(odd, odd, spread, value=8).mul_(weight)
     mean = odd.addcmul_(odd, spread, value=2).mul_(weight)
     square = total.addcmul_(total, spread, value=4).sub_(8 * decay * decay).mul_(weight)
+    del below, spread, weight  # memory counts here
     skew = cube.addcmul_(mean, square, value=-1)
     variance = square.addcmul_(mean, mean, value=-1)
     at = Anchored(anchor, offset, torch.sign(offset))
