@@ -8,9 +8,9 @@ KR, KG, KB = 0.299, 0.587, 0.114  # luma weights, BT.601
 _LUMA = (KR, KG, KB)
 _CB = (-KR / (2 * (1 - KB)), -KG / (2 * (1 - KB)), 0.5)
 _CR = (0.5, -KG / (2 * (1 - KR)), -KB / (2 * (1 - KR)))
-_FORWARD = (_LUMA, _CB, _CR)
+FORWARD = (_LUMA, _CB, _CR)  # rows Y, Cb, Cr; columns R, G, B
 _RED_CR, _BLUE_CB = 2 * (1 - KR), 2 * (1 - KB)
-_INVERSE = (
+INVERSE = (
     (1.0, 0.0, _RED_CR),
     (1.0, -KB * _BLUE_CB / KG, -KR * _RED_CR / KG),
     (1.0, _BLUE_CB, 0.0),
@@ -24,12 +24,12 @@ def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
     The transform is linear and does not clamp, so values outside 0..255 pass through. Source: paper section 3.1;
     the authors' code adds a further 0.5 to the chroma, which we do not (docs/method.md).
     """
-    return _mix(rgb, _FORWARD) + _chroma_offset(rgb)
+    return _mix(rgb, FORWARD) + _chroma_offset(rgb)
 
 
 def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
     """Inverse of `rgb_to_ycbcr`, (N, 3, H, W) -> same shape, exact up to rounding, not clamped."""
-    return _mix(ycbcr - _chroma_offset(ycbcr), _INVERSE)
+    return _mix(ycbcr - _chroma_offset(ycbcr), INVERSE)
 
 
 def _mix(images: Tensor, rows: tuple[tuple[float, ...], ...]) -> Tensor:

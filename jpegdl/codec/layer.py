@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from jpegdl.codec.color import rgb_to_ycbcr, ycbcr_to_rgb
 from jpegdl.codec.dct import block_dct, blockify, inverse_block_dct, pad_to_blocks, unblockify
-from jpegdl.codec.quantizer import MAX_INDEX, soft_quantize
+from jpegdl.codec.quantizer import MAX_INDEX, Quantizer, soft_quantize
+from jpegdl.codec.roundtrip import roundtrip
 
 MIN_STEP, MAX_STEP = 1e-5, 255.0
 _WHITE, _LEVEL_SHIFT = 255.0, 128.0
@@ -16,18 +17,26 @@ class JPEGLayer(nn.Module):
 
     Level shift, YCbCr, 8x8 DCT, one soft quantizer a round in series, and back. Sizes that are not multiples of 8
     are padded by replication and cropped back. Computed in float32 (float64 input stays float64), also under
-    autocast.
+    autocast. For the backward pass only the images and the tables are kept; it works once (no double backward).
 
     `tables`: initial steps, (rounds, 2, 8, 8) or (2, 8, 8): luma, chroma; grey levels a step, in [1e-5, 255].
-    `alpha`: softness, 1 / grey level^2, a number or anything that expands to the tables' shape; never trained.
+    `alpha`: softness, 1 / grey level^2, a number or what expands to the tables' shape; a buffer, never trained.
     `max_index`: largest index of a level (127 for b = 8 bits), None for no limit.
+    `quantizer`: `soft_quantize` (five levels, as the paper executes) or `soft_quantize_all_levels` (its formula).
     Raises ValueError for tables of another shape or out of range, and for alpha <= 0.
     """
 
     steps: nn.Parameter  # (rounds, 2, 8, 8)
     alpha: Tensor  # (rounds, 2, 8, 8)
 
-    def __init__(self, tables: Tensor, alpha: Tensor | float, *, max_index: int | None = MAX_INDEX) -> None:
+    def __init__(
+        self,
+        tables: Tensor,
+        alpha: Tensor | float,
+        *,
+        max_index: int | None = MAX_INDEX,
+        quantizer: Quantizer = soft_quantize,
+    ) -> None:
         super().__init__()
         if tables.ndim == 3:
             tables = tables[None]
@@ -39,26 +48,26 @@ class JPEGLayer(nn.Module):
         if not bool((alpha > 0).all()):
             raise ValueError("alpha must be positive everywhere")
         self.max_index = max_index
+        self.quantizer = quantizer
         self.steps = nn.Parameter(tables.detach().clone())
         self.register_buffer("alpha", alpha)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.to_images(self.quantize(self.coefficients(images)), *images.shape[-2:])
+        """`to_images(quantize(coefficients(images)))` in one step, by other means (planes.py, kernel.cpp)."""
+        return roundtrip(images, self.steps, self.alpha, max_index=self.max_index, quantizer=self.quantizer)
 
     def coefficients(self, images: Tensor) -> Tensor:
         """Images [0, 1], (N, 3, H, W) -> DCT coefficients (N, 3, L, 8, 8) of level-shifted YCbCr, grey levels."""
-        if images.dtype != torch.float64:
-            images = images.float()
+        images = images.to(torch.promote_types(images.dtype, torch.float32))
         ycbcr = rgb_to_ycbcr(pad_to_blocks(images) * _WHITE)
         return block_dct(blockify(ycbcr - _LEVEL_SHIFT))
 
     def quantize(self, coefficients: Tensor) -> Tensor:
         """Soft quantization, all rounds: (N, 3, L, 8, 8) -> same shape; Cb and Cr share the chroma table."""
+        planes = coefficients.permute(1, 3, 4, 0, 2)
         for step, alpha in zip(self.steps, self.alpha, strict=True):
-            coefficients = soft_quantize(
-                coefficients, _per_channel(step), _per_channel(alpha), max_index=self.max_index
-            )
-        return coefficients
+            planes = self.quantizer(planes, _per_channel(step), _per_channel(alpha), max_index=self.max_index)
+        return planes.permute(3, 0, 4, 1, 2)
 
     def to_images(self, coefficients: Tensor, height: int, width: int) -> Tensor:
         """Coefficients (N, 3, L, 8, 8) -> images (N, 3, height, width), 1.0 = white, not clamped."""
@@ -73,5 +82,5 @@ class JPEGLayer(nn.Module):
 
 
 def _per_channel(table: Tensor) -> Tensor:
-    """(2, 8, 8): luma, chroma -> (3, 1, 8, 8): Y, Cb, Cr, to broadcast against (N, 3, L, 8, 8)."""
-    return table[[0, 1, 1]].unsqueeze(1)
+    """(2, 8, 8): luma, chroma -> (3, 8, 8, 1, 1): Y, Cb, Cr, one row a frequency as the quantizers like it."""
+    return table[[0, 1, 1], :, :, None, None]

@@ -1,18 +1,65 @@
 """Soft and hard quantization of DCT coefficients (paper section 3.2, appendix A.1 and A.12).
 
-Symbols: z coefficient, q step, u = z/q, h = alpha q^2 hardness, L = max_index. Both quantizers return reconstructed
-levels in grey levels, not indices.
+Symbols: z coefficient, q step, u = z/q, h = alpha q^2 hardness, L = max_index. All quantizers return reconstructed
+levels in grey levels, not indices. The two soft ones are different functions below hardness 1.5 (docs/performance.md).
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
+
+from jpegdl.codec.kernel import window_on
+from jpegdl.codec.levels import all_levels_derivatives, all_levels_value
+from jpegdl.codec.once import Gradients, first_derivative_only
+from jpegdl.codec.window import Derivatives, check_limit, window_derivatives, window_value
 
 MAX_INDEX = 127  # 2**(b - 1) - 1 for b = 8 bits, the index set that the authors' code executes
-_REACH = 2  # levels on each side of the nearest one: a window of five
+
+
+class _DerivativesOfRows(Protocol):
+    def __call__(
+        self, z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None, *, by_alpha: bool
+    ) -> Derivatives: ...
+
+
+class Quantizer(Protocol):
+    """`soft_quantize` or a function like it: coefficients and two tables that broadcast against them -> levels."""
+
+    def __call__(
+        self, coefficients: Tensor, step: Tensor, alpha: Tensor, *, max_index: int | None = MAX_INDEX
+    ) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A soft quantizer on rows: z (R, M), step and alpha (R, 1), without autograd."""
+
+    value: Callable[[Tensor, Tensor, Tensor, int | None], Tensor]
+    derivatives: _DerivativesOfRows
+
+
+def _window_value(z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None) -> Tensor:
+    """`window_value`, by the Triton kernel on a GPU where that works."""
+    gpu = window_on(z.device) if z.dtype == torch.float32 else None
+    function = window_value if gpu is None else gpu.window_value_gpu
+    return function(z, step, alpha, max_index)
+
+
+def _window_derivatives(
+    z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None, *, by_alpha: bool
+) -> Derivatives:
+    gpu = window_on(z.device) if z.dtype == torch.float32 else None
+    function = window_derivatives if gpu is None else gpu.window_derivatives_gpu
+    return function(z, step, alpha, max_index, by_alpha=by_alpha)
+
+
+WINDOW = Formula(_window_value, _window_derivatives)
+ALL_LEVELS = Formula(all_levels_value, all_levels_derivatives)
 
 
 def hardness(step: Tensor, alpha: Tensor) -> Tensor:
@@ -34,89 +81,78 @@ def soft_quantize(coefficients: Tensor, step: Tensor, alpha: Tensor, *, max_inde
 
     `coefficients` of any shape; `step` > 0 (grey levels) and `alpha` > 0 (1 / grey level^2) broadcast against them.
     Indices lie in -max_index..max_index (None: unlimited); at the limit the window of five is shifted inside, so
-    values beyond saturate at max_index * step. Gradients flow to all three tensors in closed form; only the inputs
-    are kept for the backward pass, and no tensor has a level dimension. Raises ValueError for max_index < 2.
+    values beyond saturate at max_index * step. Gradients flow to all three tensors in closed form, once; only the
+    inputs are kept for the backward pass, and no tensor has a level dimension. Half precision is computed and
+    returned in float32. Raises ValueError for max_index < 2.
     """
-    if max_index is not None and max_index < _REACH:
-        raise ValueError(f"max_index must be at least {_REACH} (five levels), got {max_index}")
-    result: Tensor = _SoftQuantize.apply(coefficients, step, alpha, max_index)
+    return _apply(coefficients, step, alpha, max_index, WINDOW)
+
+
+def soft_quantize_all_levels(
+    coefficients: Tensor, step: Tensor, alpha: Tensor, *, max_index: int | None = MAX_INDEX
+) -> Tensor:
+    """As `soft_quantize`, but the mean over all levels -max_index .. max_index (paper: Q_d, section 3.2).
+
+    The identity below hardness 0.4 (and to 7e-6 of a step still at 0.7), where the window of five acts through what it
+    leaves out; the same as `soft_quantize` from hardness 3.
+    """
+    return _apply(coefficients, step, alpha, max_index, ALL_LEVELS)
+
+
+def _apply(z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None, formula: Formula) -> Tensor:
+    check_limit(max_index)
+    dtype = torch.promote_types(z.dtype, torch.float32)
+    result: Tensor = _SoftQuantize.apply(z.to(dtype), step.to(dtype), alpha.to(dtype), max_index, formula)
     return result
 
 
 class _SoftQuantize(Function):
-    """The window of five in closed form: two exponentials a coefficient, moments and derivatives by hand."""
+    """A formula with its derivatives; saves its inputs only."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None) -> Tensor:
+    def forward(ctx: Any, z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None, formula: Formula) -> Tensor:
         ctx.save_for_backward(z, step, alpha)
-        ctx.max_index = max_index
-        window = _window(z, step, alpha, max_index)
-        (mean,) = window.moments(1)
-        return (window.anchor + window.sign * mean) * step
+        ctx.max_index, ctx.formula = max_index, formula
+        rows, shape, _ = _as_rows(z, step, alpha)
+        return formula.value(*rows, max_index).view(shape)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    @first_derivative_only
+    def backward(ctx: Any, gradient: Tensor) -> Gradients:
         z, step, alpha = ctx.saved_tensors
-        window = _window(z, step, alpha, ctx.max_index)
-        mean, square, cube = window.moments(3)
-        variance = square - mean.square()
-        skew = cube - mean * square  # Cov(g, g^2)
-        h = hardness(step, alpha)
-        slope = 2 * h * variance  # dQ/dz
-        grad_z = grad_step = grad_alpha = None
-        if ctx.needs_input_grad[0]:
-            grad_z = (gradient * slope).sum_to_size(z.shape)
-        if ctx.needs_input_grad[1]:
-            odd = mean + window.offset * slope - 2 * h * skew
-            grad_step = (gradient * (window.anchor * (1 - slope) + window.sign * odd)).sum_to_size(step.shape)
-        if ctx.needs_input_grad[2]:
-            odd = 2 * window.offset * variance - skew
-            grad_alpha = (gradient * window.sign * odd * step.pow(3)).sum_to_size(alpha.shape)
-        return grad_z, grad_step, grad_alpha, None
+        rows, shape, table_shape = _as_rows(z, step, alpha)
+        want_z, want_step, want_alpha = ctx.needs_input_grad[:3]
+        slope, by_step, by_alpha = ctx.formula.derivatives(*rows, ctx.max_index, by_alpha=want_alpha)
+        upstream = gradient.reshape(slope.shape)
+
+        def summed(derivative: Tensor, table: Tensor) -> Tensor:
+            return (upstream * derivative).sum(-1).view(table_shape).sum_to_size(table.shape)
+
+        return (
+            (upstream * slope).view(shape).sum_to_size(z.shape) if want_z else None,
+            summed(by_step, step) if want_step else None,
+            summed(by_alpha, alpha) if by_alpha is not None else None,
+            None,
+            None,
+        )
 
 
-class _Window(NamedTuple):
-    """Five levels around each coefficient, relative to the nearest level that exists (the anchor).
+def _as_rows(z: Tensor, step: Tensor, alpha: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], torch.Size, torch.Size]:
+    """Tensors that broadcast -> z (R, M), step and alpha (R, 1); the common shape; the tables' shape before that.
 
-    Away from the index limit the levels are anchor - 2 .. anchor + 2. At the limit the window moves inside and the
-    anchor is its outermost or second outermost level; by symmetry that case is computed for positive z.
+    M counts the trailing dimensions over which both tables are constant, 1 if there are none.
     """
+    shape = torch.broadcast_shapes(z.shape, step.shape, alpha.shape)
+    tables = torch.broadcast_shapes(step.shape, alpha.shape)
+    tables = torch.Size([1] * (len(shape) - len(tables)) + list(tables))
+    leading = len(shape)
+    while leading and tables[leading - 1] == 1:
+        leading -= 1
+    table_shape = torch.Size([*shape[:leading], *[1] * (len(shape) - leading)])
+    count = prod(shape[:leading])
+    rows = z.expand(shape).reshape(count, prod(shape[leading:]))
+    steps, alphas = (t.expand(table_shape).reshape(count, 1) for t in (step, alpha))
+    return (rows, steps, alphas), torch.Size(shape), table_shape
 
-    anchor: Tensor  # index of the anchor
-    sign: Tensor | float  # -1 where a window at the limit was mirrored
-    offset: Tensor  # d = z/q - anchor, times sign: at least -1/2
-    weights: dict[int, Tensor]  # offset g of a level from the anchor -> exp(-h (g^2 - 2 g d)); 1 for g = 0
 
-    def moments(self, highest: int) -> list[Tensor]:
-        """Means of g, g^2, ... g^highest under the normalised weights."""
-        total = 1 + sum(self.weights.values())
-        return [sum(g**power * w for g, w in self.weights.items()) / total for power in range(1, highest + 1)]
-
-
-def _window(z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None) -> _Window:
-    twice = 2 * hardness(step, alpha)
-    decay = torch.exp(-twice)
-    anchor = torch.round(z / step)
-    if max_index is None or not bool((anchor.abs() > max_index - _REACH).any()):
-        offset = (z - anchor * step) / step
-        above, below = torch.exp(twice * (offset - 0.5)), torch.exp(-twice * (offset + 0.5))
-        weights = {1: above, 2: above.square() * decay, -1: below, -2: below.square() * decay}
-        return _Window(anchor, 1.0, offset, weights)
-
-    sign = torch.ones_like(z).copysign(anchor)
-    anchor = anchor.clamp(-max_index, max_index)
-    offset = (z - anchor * step) / step * sign
-    room = max_index - anchor.abs()  # levels that exist on the outer side
-    above = torch.exp((twice * (offset - 0.5)).clamp(max=0.0))
-    below = torch.exp(-twice * (offset + 0.5))
-    below2 = below.square() * decay
-    weights = {
-        1: above.where(room >= 1, 0.0),
-        2: (above.square() * decay).where(room >= 2, 0.0),
-        -1: below,
-        -2: below2,
-        -3: (below2 * below * decay.square()).where(room < 2, 0.0),
-        -4: (below2.square() * decay.pow(4)).where(room < 1, 0.0),
-    }
-    return _Window(anchor, sign, offset, weights)
+FORMULAS: dict[Quantizer, Formula] = {soft_quantize: WINDOW, soft_quantize_all_levels: ALL_LEVELS}

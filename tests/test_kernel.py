@@ -1,0 +1,115 @@
+"""The compiled quantizer against the same sums as the one in PyTorch (tests/test_quantizer.py).
+
+On this processor's vectors and on narrow ones (AVX2). The layer as a whole is tested in tests/test_layer.py, both ways.
+"""
+
+import importlib
+import platform
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jpegdl.codec import kernel
+from jpegdl.codec.layer import JPEGLayer
+from tests.oracle import Exact
+from tests.test_layer import gradients_of, pictures, tables
+from tests.test_quantizer import check, coefficients, fractions, hardnesses, steps
+
+NARROW = (("-march=native", "-mavx2", "-mfma", "-mno-avx512f", "-fopenmp"),)
+WIDTHS = ("this processor", "narrow")
+
+
+@cache
+def built(width: str) -> kernel.Kernel:
+    """The kernel for this processor, or for one with AVX2 but without AVX-512."""
+    found = kernel.load()
+    if found is None:
+        pytest.skip("no compiled layer here")
+    if width == "narrow":
+        if platform.machine() not in ("x86_64", "AMD64"):
+            pytest.skip("AVX2 is a matter of x86")
+        return kernel.Kernel(kernel.build(NARROW))
+    return found
+
+
+@pytest.mark.parametrize("max_index", [127, 1023])
+@pytest.mark.parametrize("all_levels", [False, True])
+@pytest.mark.parametrize("width", WIDTHS)
+@given(h=hardnesses, step=steps, shifts=fractions)
+@settings(max_examples=60, deadline=None)
+def test_value_and_derivatives_are_those_of_the_explicit_sum(
+    width: str, all_levels: bool, max_index: int, h: float, step: float, shifts: list[float]
+) -> None:
+    z, alpha = coefficients(step, max_index, shifts), h / step**2
+    found = Exact(*built(width).quantize(z, step, alpha, max_index, all_levels=all_levels))
+    check(found, z, step, alpha, max_index, window=not all_levels)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@given(h=st.floats(3, 1000))
+@settings(max_examples=30, deadline=None)
+def test_midpoints_between_levels(width: str, h: float) -> None:
+    z = coefficients(1.5, 127, [0.4999, 0.49999, -0.49999])
+    found = Exact(*built(width).quantize(z, 1.5, h / 2.25, 127, all_levels=False))
+    check(found, z, 1.5, h / 2.25, 127, window=True)
+
+
+@cache
+def gpu_module() -> ModuleType:
+    """window_gpu.py: on the GPU if there is one, or in Triton's interpreter."""
+    pytest.importorskip("triton", reason="Triton is not made for this system")
+    with pytest.MonkeyPatch.context() as patch:
+        if not torch.cuda.is_available():
+            patch.setenv("TRITON_INTERPRET", "1")
+        return importlib.import_module("jpegdl.codec.window_gpu")
+
+
+@pytest.mark.parametrize("max_index", [127, 1023, None])
+@given(h=hardnesses, step=steps, shifts=fractions)
+@settings(max_examples=10, deadline=None)
+def test_the_triton_kernel_gives_the_same(max_index: int | None, h: float, step: float, shifts: list[float]) -> None:
+    gpu, device = gpu_module(), "cuda" if torch.cuda.is_available() else "cpu"
+    z, alpha = coefficients(step, max_index or 127, shifts).to(device), h / step**2
+    if max_index is None:
+        z = z[z.abs() < 2000 * step]
+    rows = (z[None].repeat(2, 1), torch.full((2, 1), step, device=device), torch.full((2, 1), alpha, device=device))
+    value = gpu.window_value_gpu(*rows, max_index)[1].cpu()
+    found = Exact(value, *(t[1].cpu() for t in gpu.window_derivatives_gpu(*rows, max_index, by_alpha=True)))
+    check(found, z.cpu(), step, alpha, max_index or 2047, window=True)
+
+
+def test_the_narrow_kernel_is_the_layer_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow, layer, images = built("narrow"), JPEGLayer(tables(0), 0.5), pictures(3, 20, 52)
+    assert narrow.lanes == 8
+    wanted = gradients_of(layer, images)
+    monkeypatch.setattr(kernel, "_loaded", [narrow])
+    for got, want in zip(gradients_of(layer, images), wanted, strict=True):
+        torch.testing.assert_close(got, want, atol=1e-5 * (1 + want.abs().max().item()), rtol=0)
+
+
+def test_infinity_saturates_and_not_a_number_stays_one() -> None:
+    z = torch.tensor([float("inf"), -float("inf"), float("nan"), 1e30, 0.0])
+    value = built("this processor").quantize(z, 2.0, 0.5, 127, all_levels=False)[0]
+    torch.testing.assert_close(value[[0, 1, 3, 4]], torch.tensor([254.0, -254.0, 254.0, 0.0]))
+
+
+def test_off_refuses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JPEGDL_KERNEL", "off")
+    assert kernel.load() is None
+
+
+def test_it_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    built("this processor")
+    monkeypatch.setattr("subprocess.run", None)  # a second compilation would fail
+    assert isinstance(kernel.Kernel(kernel.build()), kernel.Kernel)
+
+
+def test_a_library_that_is_not_one_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.so").write_bytes(b"")
+    with pytest.raises(OSError, match="empty"):
+        kernel.Kernel(tmp_path / "empty.so")
