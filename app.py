@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from jpegdl.analysis.compression import QuantizerName
 from jpegdl.analysis.explain import Target
 from jpegdl.analysis.picture import PictureComparison, compare_picture
 from jpegdl.pairs.architectures import ARCHITECTURES
@@ -28,9 +29,9 @@ PAIRS: dict[str, ModelPair] = {}  # filled once, before the first visitor; a Zer
 
 
 @gpu
-def analyse(pair: str, square: torch.Tensor, target: Target, stage: str) -> PictureComparison:
+def analyse(pair: str, square: torch.Tensor, target: Target, stage: str, quantizer: QuantizerName) -> PictureComparison:
     """Everything of one comparison that runs a network; on ZeroGPU this is the part that has the GPU."""
-    return compare_picture(PAIRS[pair], square, target, stage=stage)
+    return compare_picture(PAIRS[pair], square, target, stage=stage, quantizer=quantizer)
 
 
 def main() -> None:
@@ -67,7 +68,7 @@ def seconds_per_analysis() -> float:
     grey = torch.full((3, pair.card.input_size, pair.card.input_size), 128, dtype=torch.uint8)
     for _ in range(2):
         started = time.perf_counter()
-        analyse(name, grey, "shared", ARCHITECTURES[pair.card.architecture].default_stage)
+        analyse(name, grey, "shared", ARCHITECTURES[pair.card.architecture].default_stage, "five levels")
     return time.perf_counter() - started
 
 

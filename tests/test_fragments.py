@@ -20,6 +20,7 @@ from jpegdl.ui.fragments import (
     notice,
     paired_bars,
     ruler,
+    verdict_sentence,
     verdict_strip,
 )
 from jpegdl.ui.heatmaps import Scale, legend, short_number, table_heatmap, tables_section
@@ -56,7 +57,9 @@ CARD = PairCard(
 )
 DECISION = Decision(top={"baseline": ("Iris", 0.6134), "jpegdl": ("Tulip", 0.8321)}, true_label="Tulip")
 SHARES: dict[Arm, list[float]] = {"baseline": [0.5, 0.3, 0.15, 0.05], "jpegdl": [0.1, 0.72, 0.08, 0.1]}
-WORK = Compression(np.zeros((3, 8, 8), np.float32), psnr=31.42, zeroed=0.873, limited=0.0012, outside=0.034)
+WORK = Compression(
+    np.zeros((3, 8, 8), np.float32), psnr=31.42, zeroed=0.873, limited=0.0012, outside=0.034, five_or_all=0.0123
+)
 FILE = JPEGFile(b"", STANDARD_TABLES, tuple(Change(0, 0, i, 1.5, 2) for i in range(5)), 3.125, True)
 
 
@@ -109,6 +112,7 @@ def every_fragment(text: str = "Iris") -> dict[str, str]:
     return {
         "strip": verdict_strip(card, decision),
         "strip without picture": verdict_strip(card),
+        "sentence": verdict_sentence(card),
         "bars": paired_bars([text] * 4, SHARES, targets=targets, true_label=0),
         "ruler": ruler(0.1, cells=(7, 7)),
         "difference ruler": ruler(0.1, cells=(7, 7), difference=True),
@@ -151,7 +155,7 @@ def test_strip_shows_the_counts_and_what_follows_from_them():
     assert "73.2 % [68.3, 77.7]" in text
     assert "Difference +2.1 points" in text
     assert f"p = {CARD.results['test'].p_value:.3f}" in text
-    assert text.endswith(verdict(CARD))
+    assert Page(verdict_sentence(CARD)).text.endswith(verdict(CARD))
 
 
 def test_strip_has_no_line_for_a_picture_before_there_is_one():
@@ -176,9 +180,8 @@ def test_strip_says_when_both_agree():
 def test_a_win_of_either_arm_is_shown_in_the_same_way():
     counts = CARD.results["test"]
     mirrored = replace(counts, only_baseline=counts.only_jpegdl, only_jpegdl=counts.only_baseline)
-    jpegdl_ahead, baseline_ahead = (
-        Page(verdict_strip(replace(CARD, results={"test": result}), DECISION)) for result in (counts, mirrored)
-    )
+    cards = [replace(CARD, results={"test": result}) for result in (counts, mirrored)]
+    jpegdl_ahead, baseline_ahead = (Page(verdict_strip(card, DECISION) + verdict_sentence(card)) for card in cards)
     assert jpegdl_ahead.tags == baseline_ahead.tags
     assert "Difference −2.1 points" in baseline_ahead.text
     assert "JPEG-DL names 7 of 340 pictures more than the baseline" in jpegdl_ahead.text

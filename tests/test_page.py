@@ -20,13 +20,11 @@ import gradio as gr
 import httpx
 import numpy as np
 import pytest
-import torch
 from gradio_client import Client, handle_file  # type: ignore[import-untyped]
 from gradio_client.exceptions import AppError  # type: ignore[import-untyped]
 from PIL import Image
 
 from app import make_draws
-from jpegdl.analysis.explain import Target
 from jpegdl.analysis.picture import PictureComparison, compare_picture
 from jpegdl.codec.jpegfile import STANDARD_TABLES, integer_tables, read_tables
 from jpegdl.pairs.architectures import ARCHITECTURES
@@ -35,8 +33,8 @@ from jpegdl.pairs.checkpoints import ModelPair, load_pair, load_pairs
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.prepare import prepare
 from jpegdl.ui.compare import Shown, compare_upload
+from jpegdl.ui.menus import AS_TRAINED, FORMULA, OWN, SHARED, TRUE, UNKNOWN
 from jpegdl.ui.menus import EXAMPLES as MENU
-from jpegdl.ui.menus import OWN, SHARED, TRUE, UNKNOWN
 from jpegdl.ui.page import build_demo
 from jpegdl.ui.server import serve
 from jpegdl.ui.uploads import MISSING, NOT_A_PICTURE, read_upload
@@ -156,9 +154,15 @@ def ask(client: httpx.Client, endpoint: str, *values: Any) -> tuple[str, Any]:
 
 
 def compare(
-    client: httpx.Client, picture: Any, target: str = SHARED, true_class: str = UNKNOWN, *, stage: str
+    client: httpx.Client,
+    picture: Any,
+    target: str = SHARED,
+    true_class: str = UNKNOWN,
+    *,
+    stage: str,
+    quantizer: str = AS_TRAINED,
 ) -> Shown:
-    kind, values = ask(client, "compare", picture, PAIR, target, true_class, stage)
+    kind, values = ask(client, "compare", picture, PAIR, target, true_class, stage, quantizer)
     assert kind == "complete", values
     return Shown(*values)
 
@@ -228,11 +232,11 @@ def direct(pair, last_stage) -> PictureComparison:
 def drawn(pair, last_stage, direct, tmp_path_factory) -> Shown:
     """The same comparison, drawn here."""
 
-    def analyse(_pair: str, _square: torch.Tensor, _target: Target, _stage: str) -> PictureComparison:
+    def analyse(*_: object) -> PictureComparison:
         return direct
 
     picture, folder = read_upload(EXAMPLES / "daffodil.jpg"), tmp_path_factory.mktemp("drawn")
-    return compare_upload(pair, picture, SHARED, UNKNOWN, last_stage, analyse=analyse, folder=folder)
+    return compare_upload(pair, picture, SHARED, UNKNOWN, last_stage, AS_TRAINED, analyse=analyse, folder=folder)
 
 
 def test_the_answer_equals_the_comparison_computed_without_a_server(shown, direct, pair):
@@ -341,13 +345,29 @@ def test_each_its_own_explains_each_first_class_and_warns_when_they_differ(clien
         assert ("explain different classes" in answer.notices) == different[-1]
 
 
+def test_with_all_levels_the_page_warns_and_answers_as_that_quantizer_does(client, example, shown, pair, last_stage):
+    square = prepare(read_upload(EXAMPLES / "daffodil.jpg").image, pair.card.input_size)
+    expected = compare_picture(pair, square, "shared", stage=last_stage, quantizer="all levels")
+    answer = compare(client, example, stage=last_stage, quantizer=FORMULA)
+    for arm in ARMS:
+        np.testing.assert_allclose(
+            probabilities_of(answer.numbers, arm), expected.explanation.probabilities[arm], atol=EXACT
+        )
+    assert "another quantizer than it was trained with" in answer.notices
+    assert "another quantizer" not in shown.notices
+    difference = answer.numbers["layer"]["five_or_all_levels_mean_difference"]
+    assert difference == pytest.approx(shown.numbers["layer"]["five_or_all_levels_mean_difference"], rel=1e-3)
+    assert difference > 0
+
+
 # What is not accepted
 
 
-@pytest.mark.parametrize("place", ["pair", "target", "true_class", "stage"])
+@pytest.mark.parametrize("place", ["pair", "target", "true_class", "stage", "quantizer"])
 @pytest.mark.parametrize("value", ["no such thing", "<img src=x onerror=alert(1)>", "../../etc/passwd", 7, ["a"], None])
 def test_a_setting_that_is_not_in_its_menu_is_answered_by_one_sentence(app, client, example, last_stage, place, value):
-    settings = {"pair": PAIR, "target": SHARED, "true_class": UNKNOWN, "stage": last_stage, place: value}
+    settings = {"pair": PAIR, "target": SHARED, "true_class": UNKNOWN, "stage": last_stage, "quantizer": AS_TRAINED}
+    settings[place] = value
     kind, error = ask(client, "compare", example, *settings.values())
     if (place, value) == ("true_class", None):  # an emptied menu: nothing is known
         assert kind == "complete"
@@ -382,12 +402,12 @@ def test_a_script_may_leave_out_every_setting(script, shown):
 
 
 def test_no_picture_is_answered_by_one_sentence(client, last_stage):
-    kind, error = ask(client, "compare", None, PAIR, SHARED, UNKNOWN, last_stage)
+    kind, error = ask(client, "compare", None, PAIR, SHARED, UNKNOWN, last_stage, AS_TRAINED)
     assert (kind, error["error"]) == ("error", MISSING)
 
 
 def test_text_named_jpg_is_answered_by_one_sentence(client, last_stage):
-    kind, error = ask(client, "compare", upload(client, b"text" * 99), PAIR, SHARED, UNKNOWN, last_stage)
+    kind, error = ask(client, "compare", upload(client, b"text" * 99), PAIR, SHARED, UNKNOWN, last_stage, AS_TRAINED)
     assert (kind, error["error"]) == ("error", NOT_A_PICTURE)
 
 
@@ -403,7 +423,7 @@ def test_every_second_hostile_picture_is_answered_or_refused_in_a_sentence_and_t
             assert len(data) > 10 * 2**20
             continue
         picture = {"path": sent.json()[0], "meta": {"_type": "gradio.FileData"}}
-        kind, values = ask(client, "compare", picture, PAIR, SHARED, UNKNOWN, last_stage)
+        kind, values = ask(client, "compare", picture, PAIR, SHARED, UNKNOWN, last_stage, AS_TRAINED)
         if kind == "error":
             assert_is_a_sentence(app, values)
             continue
@@ -518,7 +538,7 @@ def test_draw_is_not_there_without_a_data_set(client):
     assert str(ROOT) not in answer.text
 
 
-def no_analysis(_pair: str, _square: torch.Tensor, _target: Target, _stage: str) -> PictureComparison:
+def no_analysis(*_: object) -> PictureComparison:
     raise AssertionError("no picture was sent")
 
 

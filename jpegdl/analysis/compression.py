@@ -1,16 +1,22 @@
 """What the learned layer does to one picture: reconstruction, error, zeroed and limited coefficients."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jpegdl.codec.quantizer import hardness
+from jpegdl.codec.quantizer import Quantizer, hardness, soft_quantize, soft_quantize_all_levels
 from jpegdl.pairs.checkpoints import ModelPair
 
-_WHITE = 255.0
+QuantizerName = Literal["five levels", "all levels"]
+QUANTIZERS: Mapping[QuantizerName, Quantizer] = {
+    "five levels": soft_quantize,
+    "all levels": soft_quantize_all_levels,
+}
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,7 @@ class Compression:
     zeroed: float  # share of coefficients whose nearest level is 0
     limited: float  # share of coefficients beyond the index limit (their value is cut off)
     outside: float  # share of reconstruction values outside [0, 1], cut off for display only
+    five_or_all: float  # mean absolute difference of the reconstructions by five and by all levels, 1.0 = white
 
 
 @torch.inference_mode()
@@ -32,13 +39,15 @@ def compress(pair: ModelPair, image: Tensor) -> Compression:
     coefficients = codec.coefficients(image)
     steps = codec.steps[0][[0, 1, 1]].unsqueeze(1)
     indices = torch.round(coefficients / steps).abs()
-    reconstruction = codec.to_images(codec.quantize(coefficients), *image.shape[-2:])
+    reconstruction = codec(image)
+    five, every = (pair.with_quantizer(quantizer).codec(image) for quantizer in QUANTIZERS.values())
     return Compression(
         reconstruction=reconstruction[0].cpu().numpy(),
         psnr=psnr(image, reconstruction),
         zeroed=(indices == 0).float().mean().item(),
         limited=0.0 if codec.max_index is None else (indices > codec.max_index).float().mean().item(),
         outside=((reconstruction < 0) | (reconstruction > 1)).float().mean().item(),
+        five_or_all=(five - every).abs().mean().item(),
     )
 
 

@@ -15,6 +15,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from jpegdl.codec.layer import MAX_STEP, MIN_STEP, JPEGLayer
+from jpegdl.codec.quantizer import Quantizer
+from jpegdl.pairs.architectures import ARCHITECTURES
 from jpegdl.pairs.card import PairCard, card_from_json, card_to_json
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier
 
@@ -49,6 +51,16 @@ class ModelPair:
     @property
     def device(self) -> torch.device:
         return self.baseline.mean.device
+
+    def with_quantizer(self, quantizer: Quantizer) -> "ModelPair":
+        """This pair with another soft quantizer in its JPEG layer; the networks are the same objects."""
+        codec = self.codec
+        if codec.quantizer is quantizer:
+            return self
+        other = JPEGLayer(codec.steps, codec.alpha, max_index=codec.max_index, quantizer=quantizer)
+        facts = ARCHITECTURES[self.card.architecture]
+        jpegdl = Classifier(other, self.jpegdl.backbone, facts.mean, facts.std)
+        return replace(self, jpegdl=jpegdl.to(self.device).requires_grad_(False).eval())
 
 
 def save_pair(folder: Path, card: PairCard, arms: Mapping[Arm, Classifier]) -> PairCard:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from jpegdl.analysis.compression import QuantizerName
 from jpegdl.analysis.explain import PairExplanation, Target
 from jpegdl.analysis.figures import (
     difference_picture,
@@ -26,7 +27,7 @@ from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS, Arm
 from jpegdl.pairs.prepare import prepare
 from jpegdl.ui import fragments
-from jpegdl.ui.menus import TRUE, read_target, read_true_class
+from jpegdl.ui.menus import FORMULA, TRUE, read_quantizer, read_target, read_true_class
 from jpegdl.ui.results import save_bytes, save_png
 from jpegdl.ui.tables import tables_html
 from jpegdl.ui.uploads import Upload
@@ -35,8 +36,8 @@ RESIDUAL_GAIN = 8
 _VIEW = 384  # pixels: side of the pictures on the page
 
 Notice = tuple[Literal["info", "warning"], str]
-# Runs the networks, on a GPU if there is one: pair's name, prepared picture (3, S, S), class to explain, stage.
-Analyse = Callable[[str, Tensor, Target, str], PictureComparison]
+# Runs the networks, on a GPU if there is one: pair's name, prepared picture (3, S, S), class, stage, quantizer.
+Analyse = Callable[[str, Tensor, Target, str, QuantizerName], PictureComparison]
 
 
 class Shown(NamedTuple):
@@ -66,16 +67,24 @@ class Shown(NamedTuple):
 
 
 def compare_upload(
-    pair: ModelPair, upload: Upload, target: str, true_class: str, stage: str, *, analyse: Analyse, folder: Path
+    pair: ModelPair,
+    upload: Upload,
+    target: str,
+    true_class: str,
+    stage: str,
+    quantizer: str,
+    *,
+    analyse: Analyse,
+    folder: Path,
 ) -> Shown:
     """Both arms of `pair` on one upload. `true_class` is a class name, or UNKNOWN; result files go to `folder`.
 
-    Raises ValueError for a class or stage that is not in the menus.
+    Raises ValueError for a class, stage or quantizer that is not in the menus.
     """
     names = pair.card.class_names
     truth = read_true_class(true_class, names)
     square = prepare(upload.image, pair.card.input_size)
-    view = analyse(pair.card.name, square, read_target(target, truth, names), stage)
+    view = analyse(pair.card.name, square, read_target(target, truth, names), stage, read_quantizer(quantizer))
     explained = view.explanation
     file = encode(Image.fromarray(view.square), pair.codec.steps[0].detach().cpu().numpy())
     decoded = _unit(np.asarray(Image.open(io.BytesIO(file.data)).convert("RGB")))
@@ -100,7 +109,7 @@ def compare_upload(
     return Shown(
         strip=fragments.verdict_strip(pair.card, _decision(explained, names, truth)),
         notices="".join(
-            fragments.notice(kind, text) for kind, text in _notices(explained, upload, target, truth, names)
+            fragments.notice(kind, text) for kind, text in _notices(explained, upload, target, quantizer, truth, names)
         ),
         explained=_explained(explained, names),
         bars=fragments.paired_bars(names, explained.probabilities, targets=explained.targets, true_label=truth),
@@ -136,12 +145,14 @@ def _decision(explained: PairExplanation, names: tuple[str, ...], truth: int | N
 
 
 def _notices(
-    explained: PairExplanation, upload: Upload, target: str, truth: int | None, names: tuple[str, ...]
+    explained: PairExplanation, upload: Upload, target: str, quantizer: str, truth: int | None, names: tuple[str, ...]
 ) -> list[Notice]:
     """What a reader must know before believing the pictures below."""
     found: list[Notice] = []
     if len(set(explained.targets.values())) > 1:
         found.append(("warning", "The two maps explain different classes, so they answer different questions."))
+    if quantizer == FORMULA:
+        found.append(("warning", "JPEG-DL runs with another quantizer than it was trained with: all levels, not five."))
     if target == TRUE and truth is None:
         found.append(("warning", "The true class is not known; the class with the highest mean probability is shown."))
     if truth is None:
@@ -189,6 +200,7 @@ def _numbers(
             "zeroed": work.zeroed,
             "limited": work.limited,
             "outside_black_white": work.outside,
+            "five_or_all_levels_mean_difference": work.five_or_all,
             "jpeg_bits_per_pixel": file.bits_per_pixel,
             "steps_changed_by_rounding": len(file.changed),
         },

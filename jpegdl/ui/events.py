@@ -44,13 +44,14 @@ class Controls:
     true_class: gr.Dropdown
     target: gr.Dropdown
     stage: gr.Radio
+    quantizer: gr.Radio
     draw: gr.Button
     seed: gr.Number
 
     @property
     def inputs(self) -> list[Component]:
         """Arguments of /compare, in order."""
-        return [self.picture, self.pair, self.target, self.true_class, self.stage]
+        return [self.picture, self.pair, self.target, self.true_class, self.stage, self.quantizer]
 
 
 class Tables(NamedTuple):
@@ -80,6 +81,7 @@ def compare(
     target: str,
     true_class: str,
     stage: str,
+    quantizer: str,
 ) -> Shown:
     """One analysis. Raises gr.Error with one sentence for whatever is not accepted."""
     try:
@@ -87,7 +89,8 @@ def compare(
     except Refused as refused:
         raise refusal(str(refused)) from None
     try:
-        return compare_upload(find_pair(pairs, pair), upload, target, true_class, stage, analyse=analyse, folder=folder)
+        chosen = (target, true_class, stage, quantizer)
+        return compare_upload(find_pair(pairs, pair), upload, *chosen, analyse=analyse, folder=folder)
     except ValueError as error:
         raise _not_accepted(error) from None
 
@@ -115,8 +118,8 @@ def _waiting(shown: list[Component]) -> dict[str, Any]:
 def on_compare(controls: Controls, shown: list[Component], pairs: Pairs, compare: Compare) -> None:
     private: dict[str, Any] = {"outputs": shown, "api_visibility": "private", **_waiting(shown)}
 
-    def uploaded(picture: str | None, pair: str, target: str, _: str, stage: str) -> Any:
-        return gr.update(label=UPLOAD_LABEL), UNKNOWN, *compare(picture, pair, target, UNKNOWN, stage)
+    def uploaded(picture: str | None, pair: str, target: str, _: str, *rest: str) -> Any:
+        return gr.update(label=UPLOAD_LABEL), UNKNOWN, *compare(picture, pair, target, UNKNOWN, *rest)
 
     def take_example(pair: str, event: gr.SelectData) -> tuple[Any, str]:
         entry = EXAMPLES[event.index]
@@ -140,7 +143,7 @@ def on_compare(controls: Controls, shown: list[Component], pairs: Pairs, compare
     ).then(compare, controls.inputs, **private)
     gr.on(
         # A Dropdown's `input` comes whenever it loses the focus, its `change` also when an example sets the true class.
-        [controls.target.change, controls.true_class.input, controls.stage.input],
+        [controls.target.change, controls.true_class.input, controls.stage.input, controls.quantizer.input],
         partial(_again, compare),
         controls.inputs,
         **private,

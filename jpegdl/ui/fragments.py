@@ -38,7 +38,7 @@ def verdict_strip(card: PairCard, decision: Decision | None = None) -> str:
 
 def verdict_sentence(card: PairCard) -> str:
     """Which pair this is, and which arm is ahead on its test set."""
-    return f'<p class="jx jx-sentence"><b>{escape(card.title)}.</b> {escape(verdict(card))}</p>'
+    return f'<p class="jx"><b>{escape(card.title)}.</b> {escape(verdict(card))}</p>'
 
 
 def _picture_line(decision: Decision) -> str:
@@ -172,6 +172,11 @@ def compression_facts(compression: Compression, file: JPEGFile, *, max_index: in
             ("Zeroed", _percent(compression.zeroed), "of the coefficients round to 0"),
             ("Limited", _percent(compression.limited), f"of the coefficients; {limit}"),
             ("Beyond black or white", _percent(compression.outside), "of the values; the network sees them uncut"),
+            (
+                "Five or all levels",
+                f"{255 * compression.five_or_all:.2f} grey levels",
+                "mean difference between the executed quantizer and the paper’s formula",
+            ),
             ("Changed steps", f"{len(file.changed)} of 128", "a .jpg needs whole numbers 1..255"),
         ]
     )

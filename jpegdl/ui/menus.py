@@ -1,9 +1,11 @@
 """The choices that a visitor has: pictures to start with, classes and stages to explain."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jpegdl.analysis.compression import QuantizerName
 from jpegdl.analysis.explain import Target
 from jpegdl.pairs.architectures import ARCHITECTURES
 from jpegdl.pairs.card import PairCard
@@ -15,6 +17,10 @@ SHARED = "Both: most probable on average"
 TRUE = "Both: the true class"
 OWN = "Each its own first class"
 UNKNOWN = "not known"
+
+AS_TRAINED = "Five levels, as trained"
+FORMULA = "All levels, the paper's formula"
+QUANTIZER_NAMES: Mapping[str, QuantizerName] = {AS_TRAINED: "five levels", FORMULA: "all levels"}
 
 
 def target_choices(class_names: tuple[str, ...]) -> list[str]:
@@ -41,6 +47,13 @@ def read_true_class(choice: str | None, class_names: tuple[str, ...]) -> int | N
     if choice in class_names:
         return class_names.index(choice)
     raise ValueError(f"unknown true class: {choice!r}; choose one of the menu")
+
+
+def read_quantizer(choice: str) -> QuantizerName:
+    """The quantizer from the menu's text. Raises ValueError for another text."""
+    if choice not in QUANTIZER_NAMES:
+        raise ValueError(f"unknown quantizer: {choice!r}; choose one of the menu")
+    return QUANTIZER_NAMES[choice]
 
 
 def true_class_menu(card: PairCard) -> dict[str, Any]:

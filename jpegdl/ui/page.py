@@ -25,7 +25,7 @@ from jpegdl.ui.events import (
     on_draw,
     on_pair,
 )
-from jpegdl.ui.menus import ASSETS, EXAMPLES, stage_menu, target_menu, true_class_menu
+from jpegdl.ui.menus import AS_TRAINED, ASSETS, EXAMPLES, QUANTIZER_NAMES, stage_menu, target_menu, true_class_menu
 from jpegdl.ui.picture import SafeImage
 from jpegdl.ui.tables import ShownTables, show_tables
 
@@ -116,6 +116,9 @@ def _controls(pairs: Pairs, draws: Mapping[str, Draw]) -> Controls:
         true_class=true_class,
         target=gr.Dropdown(**target_menu(card), label="Class to explain", elem_id="target"),
         stage=gr.Radio(**stage_menu(card), label="Stage to explain", elem_id="stage"),
+        quantizer=gr.Radio(
+            list(QUANTIZER_NAMES), value=AS_TRAINED, label="Quantizer of the JPEG layer", elem_id="quantizer"
+        ),
         pair=gr.Dropdown(titles, value=name, label="Pair of networks", elem_id="pair"),
     )
 
