@@ -116,7 +116,7 @@ def every_fragment(text: str = "Iris") -> dict[str, str]:
         "bars": paired_bars([text] * 4, SHARES, targets=targets, true_label=0),
         "ruler": ruler(0.1, cells=(7, 7)),
         "difference ruler": ruler(0.1, cells=(7, 7), difference=True),
-        "facts": compression_facts(WORK, FILE, max_index=127),
+        "facts": compression_facts(WORK, FILE, max_index=127, gain=8),
         "info": notice("info", text),
         "warning": notice("warning", text),
         "about": about_pair(card),
@@ -227,10 +227,10 @@ def test_difference_ruler_has_both_ends_and_zero():
 
 
 def test_compression_facts_are_the_measured_ones():
-    text = Page(compression_facts(WORK, FILE, max_index=127)).text
+    text = Page(compression_facts(WORK, FILE, max_index=127, gain=8)).text
     for expected in ("31.4 dB", "3.12 bits per pixel", "87.3 %", "0.1 %", "±127", "3.4 %", "5 of 128"):
         assert expected in text
-    assert "identical" in compression_facts(replace(WORK, psnr=float("inf")), FILE, max_index=None)
+    assert "identical" in compression_facts(replace(WORK, psnr=float("inf")), FILE, max_index=None, gain=8)
 
 
 def test_notices_say_their_kind_in_words():

@@ -48,12 +48,27 @@ def _section(card: PairCard) -> str:
             f"{counts.neither} | {accuracies} | {format_p(counts.p_value)} |"
         )
     lines.append("")
+    lines.append(_limits(card))
     lines.append(_training(card))
     return "\n".join(lines)
 
 
 def _accuracy(share: float, interval: tuple[float, float]) -> str:
     return f"{100 * share:.1f} % [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+
+
+def _limits(card: PairCard) -> str:
+    """What the last tables leave of a block's mean, which is an eighth of its first coefficient."""
+    steps = card.history["jpegdl"][-1]["steps"][0] if card.history.get("jpegdl") else None
+    if steps is None or card.max_index is None:
+        return ""
+    luma, chroma = (card.max_index * table[0][0] / 8 for table in steps)
+    return (
+        f"The learned tables limit the mean brightness of a block to ± {luma:.1f} grey levels around mid-grey and its "
+        f"mean colour to ± {chroma:.1f} (index limit {card.max_index}, steps {steps[0][0][0]:.2g} and "
+        f"{steps[1][0][0]:.2g}): beside quantizing, this layer takes brightness and coarse contrast away, and what "
+        "part of the difference comes from that is not tested here.\n"
+    )
 
 
 def _training(card: PairCard) -> str:

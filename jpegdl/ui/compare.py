@@ -32,7 +32,7 @@ from jpegdl.ui.results import save_bytes, save_png
 from jpegdl.ui.tables import tables_html
 from jpegdl.ui.uploads import Upload
 
-RESIDUAL_GAIN = 8
+_RESIDUAL_GAINS = (8, 4, 2, 1)  # the first that keeps the difference between black and white, else 1
 _VIEW = 384  # pixels: side of the pictures on the page
 
 Notice = tuple[Literal["info", "warning"], str]
@@ -89,6 +89,8 @@ def compare_upload(
     file = encode(Image.fromarray(view.square), pair.codec.steps[0].detach().cpu().numpy())
     decoded = _unit(np.asarray(Image.open(io.BytesIO(file.data)).convert("RGB")))
     original, reconstruction = _unit(view.square), view.compression.reconstruction
+    largest = float(np.abs(reconstruction - original).max())
+    gain = next((gain for gain in _RESIDUAL_GAINS if gain * largest <= 0.5), 1)
     maps = {arm: mass_normalised(explained.maps[arm]) for arm in ARMS}
     highest = max(float(maps[arm].max()) for arm in ARMS)
     furthest = float(np.abs(maps["jpegdl"] - maps["baseline"]).max())
@@ -97,7 +99,7 @@ def compare_upload(
         "reconstruction": display_picture(reconstruction, size=_VIEW),
         "decoded": display_picture(decoded, size=_VIEW),
         "residual": display_picture(
-            _unit(np.asarray(residual_picture(original, reconstruction, gain=RESIDUAL_GAIN))), size=_VIEW
+            _unit(np.asarray(residual_picture(original, reconstruction, gain=gain))), size=_VIEW
         ),
         "map_baseline": heat_picture(maps["baseline"], maximum=highest, size=_VIEW),
         "map_jpegdl": heat_picture(maps["jpegdl"], maximum=highest, size=_VIEW),
@@ -113,7 +115,7 @@ def compare_upload(
         ),
         explained=_explained(explained, names),
         bars=fragments.paired_bars(names, explained.probabilities, targets=explained.targets, true_label=truth),
-        facts=fragments.compression_facts(view.compression, file, max_index=pair.codec.max_index),
+        facts=fragments.compression_facts(view.compression, file, max_index=pair.codec.max_index, gain=gain),
         ruler=fragments.ruler(highest, cells=cells) + fragments.ruler(furthest, cells=cells, difference=True),
         tables=tables_html(pair, upload.file_tables),
         jpeg=save_bytes(file.data, "learned-tables.jpg", folder),

@@ -161,10 +161,13 @@ def ruler(maximum: float, *, cells: tuple[int, int], difference: bool = False) -
     return legend("heat", [(0.0, "0"), (0.5, _percent(maximum / 2)), (1.0, _percent(maximum))], label)
 
 
-def compression_facts(compression: Compression, file: JPEGFile, *, max_index: int | None) -> str:
-    """What the layer and a real .jpg with its tables did to this picture; `max_index` is the layer's limit."""
+def compression_facts(compression: Compression, file: JPEGFile, *, max_index: int | None, gain: int) -> str:
+    """What the layer and a real .jpg with its tables did to this picture.
+
+    `max_index` is the layer's limit, `gain` what the residual picture is multiplied by.
+    """
     psnr = "identical" if np.isinf(compression.psnr) else f"{compression.psnr:.1f} dB"
-    limit = "no limit in this pair" if max_index is None else f"cut off at ±{max_index} steps"
+    limit = "no limit in this pair" if max_index is None else f"cut off at ±{max_index} steps, brightness first"
     return _definitions(
         [
             ("PSNR", psnr, "reconstruction against the picture; higher is closer"),
@@ -177,6 +180,7 @@ def compression_facts(compression: Compression, file: JPEGFile, *, max_index: in
                 f"{255 * compression.five_or_all:.2f} grey levels",
                 "mean difference between the executed quantizer and the paper’s formula",
             ),
+            ("Difference picture", f"× {gain}", "how much the last picture is amplified"),
             ("Changed steps", f"{len(file.changed)} of 128", "a .jpg needs whole numbers 1..255"),
         ]
     )

@@ -18,6 +18,9 @@ _EXPLANATION = (
 )
 
 
+_LEAST, _MOST_FACTOR = 1e-3, 100.0  # ends of the colour scales; a step or two may lie far beyond
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scale:
     """From value to colour; values beyond the ends get the end's colour. A log scale needs a minimum > 0."""
@@ -105,10 +108,12 @@ def tables_section(
     hard = np.asarray(hardness, dtype=np.float64)
 
     every = np.concatenate([tables.ravel() for tables in steps.values()])
-    step_scale = Scale(minimum=_power_below(every[every > 0].min()), maximum=max(255.0, float(every.max())))
-    factor = max(2.0, float(ratio.max()), float(1 / ratio.min()))
+    step_scale = Scale(
+        minimum=max(_LEAST, _power_below(every[every > 0].min())), maximum=max(255.0, float(every.max()))
+    )
+    factor = min(_MOST_FACTOR, max(2.0, float(ratio.max()), float(1 / ratio.min())))
     ratio_scale = Scale(minimum=1 / factor, maximum=factor, colours="difference")
-    hard_scale = Scale(minimum=_power_below(hard.min()), maximum=float(hard.max()))
+    hard_scale = Scale(minimum=max(_LEAST, _power_below(hard.min())), maximum=float(hard.max()))
 
     groups = []
     for index, name in enumerate(("Luma (brightness)", "Chroma (colour)")):
@@ -130,7 +135,11 @@ def _legends(steps: Scale, ratio: Scale, hardness: Scale) -> str:
     factor = short_number(ratio.maximum)
     return (
         '<div class="jx-legends">'
-        + legend("heat", _log_ticks(steps), "Steps, in grey levels: one scale for all step tables.")
+        + legend(
+            "heat",
+            _log_ticks(steps),
+            "Steps, in grey levels, one scale for all step tables. Beyond its ends a scale keeps the end’s colour.",
+        )
         + legend(
             "difference",
             [(0.0, f"÷ {factor}"), (0.5, "same"), (1.0, f"× {factor}")],

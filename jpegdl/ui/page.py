@@ -9,7 +9,7 @@ from gradio.components import Component
 
 from jpegdl.pairs.checkpoints import CheckpointError
 from jpegdl.ui import fragments
-from jpegdl.ui.compare import RESIDUAL_GAIN, Analyse, Shown
+from jpegdl.ui.compare import Analyse, Shown
 from jpegdl.ui.environment import results_folder
 from jpegdl.ui.events import (
     SEEDS,
@@ -148,7 +148,7 @@ def _compare_outputs() -> dict[str, Component]:
             made["picture"] = _picture("The picture: what the baseline sees")
             made["reconstruction"] = _picture("Soft reconstruction: what JPEG-DL sees")
             made["decoded"] = _picture("Real .jpg with the learned tables")
-            made["residual"] = _picture(f"Reconstruction − picture, × {RESIDUAL_GAIN}, on grey")
+            made["residual"] = _picture("Reconstruction minus picture, on grey")
         made["facts"] = gr.HTML(elem_id="facts", padding=False)
         _heading("Decided", "Each network’s most probable classes.")
         made["bars"] = gr.HTML(elem_id="bars", padding=False)
