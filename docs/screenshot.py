@@ -15,7 +15,7 @@ def main(address: str, chromium: str) -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1320, "height": 1180})
         page.goto(address, wait_until="domcontentloaded")
-        page.set_input_files("#picture input[type=file]", ROOT / "assets" / "examples" / "daffodil.jpg")
+        page.set_input_files("#picture input[type=file]", ROOT / "assets" / "examples" / "dahlia.jpg")
         page.wait_for_selector("#bars table")
         page.wait_for_function("[...document.querySelectorAll('#results img')].slice(0, 5).every(i => i.naturalWidth)")
         page.screenshot(path=ROOT / "assets" / "screenshot.png")
