@@ -128,7 +128,7 @@ def build(attempts: Sequence[Sequence[str]] = FLAGS) -> Path:
 
 
 def window_on(device: torch.device) -> ModuleType | None:
-    """window_gpu.py, if its kernel works on this CUDA device; None where it is refused or does not, said once."""
+    """window_gpu.py, if its kernel gives PyTorch's results on this CUDA device; None otherwise, which is said once."""
     if device.type != "cuda" or os.environ.get("JPEGDL_KERNEL", "").lower() == "off":
         return None
     return _tried_on(device)
@@ -138,10 +138,17 @@ def window_on(device: torch.device) -> ModuleType | None:
 def _tried_on(device: torch.device) -> ModuleType | None:
     try:
         from jpegdl.codec import window_gpu
+        from jpegdl.codec.window import window_derivatives, window_value
 
-        one = torch.ones(1, 1, device=device)
-        window_gpu.window_value_gpu(one, one, one, MOST_INDEX)
-        window_gpu.window_derivatives_gpu(one, one, one, MOST_INDEX, by_alpha=False)
+        z = torch.linspace(-50, 50, 4001, device=device)[None]  # hardness 4.5, both ends beyond the limit of 38.1
+        case = (z, torch.full((1, 1), 0.3, device=device), torch.full((1, 1), 50.0, device=device), 127)
+        found = (
+            window_gpu.window_value_gpu(*case),
+            *window_gpu.window_derivatives_gpu(*case, by_alpha=False)[:2],
+        )
+        expected = (window_value(*case), *window_derivatives(*case, by_alpha=False)[:2])
+        if not all(torch.allclose(x, y, rtol=1e-3, atol=1e-3) for x, y in zip(found, expected, strict=True)):
+            raise RuntimeError("its results differ from PyTorch's")
     except Exception as error:  # no Triton, or a device it does not know
         _log.warning("No Triton kernel on %s, the quantizer in PyTorch is used: %s", device, error)
         return None
