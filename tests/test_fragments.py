@@ -13,9 +13,9 @@ from jpegdl.codec.jpegfile import STANDARD_TABLES, Change, JPEGFile
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import Arm
 from jpegdl.pairs.comparison import Comparison
+from jpegdl.ui.about import about_pair
 from jpegdl.ui.fragments import (
     Decision,
-    about_pair,
     compression_facts,
     notice,
     paired_bars,

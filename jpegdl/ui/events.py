@@ -16,6 +16,7 @@ from PIL import Image
 from jpegdl.pairs.architectures import ARCHITECTURES
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.ui import fragments
+from jpegdl.ui.about import about_pair
 from jpegdl.ui.compare import Analyse, Shown, compare_upload
 from jpegdl.ui.menus import ASSETS, EXAMPLES, UNKNOWN, stage_menu, target_menu, true_class_menu
 from jpegdl.ui.picture import SafeImage, refusal
@@ -167,7 +168,7 @@ def on_pair(
             gr.Dropdown(**true_class_menu(pair.card)),
             gr.Radio(**stage_menu(pair.card)),
         )
-        facts = (fragments.verdict_strip, fragments.verdict_sentence, fragments.about_pair)
+        facts = (fragments.verdict_strip, fragments.verdict_sentence, about_pair)
         return *(fact(pair.card) for fact in facts), *show_tables(pair, folder)[:4], *menus
 
     outputs = [*facts[:3], *facts.tables, controls.target, controls.true_class, controls.stage]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -168,7 +168,7 @@ def compression_facts(compression: Compression, file: JPEGFile, *, max_index: in
     """
     psnr = "identical" if np.isinf(compression.psnr) else f"{compression.psnr:.1f} dB"
     limit = "no limit in this pair" if max_index is None else f"cut off at ±{max_index} steps, brightness first"
-    return _definitions(
+    return definitions(
         [
             ("PSNR", psnr, "reconstruction against the picture; higher is closer"),
             ("Real .jpg", f"{file.bits_per_pixel:.2f} bits per pixel", "24 without compression"),
@@ -192,47 +192,8 @@ def notice(kind: Literal["info", "warning"], text: str) -> str:
     return f'<p class="jx jx-notice jx-{kind}" role="status"><b>{word}:</b> {escape(text)}</p>'
 
 
-def about_pair(card: PairCard) -> str:
-    """The card's facts, and where its training departed from the paper's recipe."""
-    data, training = card.dataset, card.training
-    pictures = ", ".join(f"{count} {part}" for part, count in data["pictures"].items())
-    minutes = ", ".join(f"{ARM_NAMES[arm]} {training['seconds'][arm] / 60:.0f} min" for arm in ARMS)
-    facts = _definitions(
-        [
-            ("Pair", card.title, ""),
-            ("Data", data["title"], f"{len(card.class_names)} classes; {data['source']}"),
-            ("Licence of the data", data["licence"], ""),
-            ("Split", data["split"], f"pictures: {pictures}"),
-            ("Network", card.architecture, f"input {card.input_size} × {card.input_size} pixels"),
-            ("Training", f"{card.recipe['epochs']} epochs", f"batches of {card.recipe['batch_size']} pictures"),
-            ("Seed", str(card.seed), "one run; another seed gives other numbers"),
-            ("Device", training["device"], minutes),
-        ]
-    )
-    return f'<div class="jx jx-about">{facts}{_departures(card)}</div>'
-
-
-def _departures(card: PairCard) -> str:
-    if not card.paper_recipe:
-        return "<p>Trained by the paper’s recipe, without departures.</p>"
-    rows = "".join(
-        f'<tr><th scope="row">{escape(field.replace("_", " "))}</th><td>{_setting(paper)}</td>'
-        f"<td>{_setting(card.recipe.get(field))}</td></tr>"
-        for field, paper in card.paper_recipe.items()
-    )
-    return (
-        '<table class="jx-departures"><caption>Departures from the paper’s recipe</caption><thead><tr>'
-        '<th scope="col">Setting</th><th scope="col">Paper</th><th scope="col">This pair</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table>"
-    )
-
-
-def _setting(value: Any) -> str:
-    return escape(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
-
-
-def _definitions(facts: Iterable[tuple[str, str, str]]) -> str:
-    """(term, value, note) each, all plain text."""
+def definitions(facts: Iterable[tuple[str, str, str]]) -> str:
+    """A definition list of (term, value, note) each, all plain text."""
     items = "".join(
         f"<div><dt>{escape(term)}</dt><dd>{escape(str(value))}"
         + (f" <small>{escape(note)}</small>" if note else "")

@@ -9,6 +9,7 @@ from gradio.components import Component
 
 from jpegdl.pairs.checkpoints import CheckpointError
 from jpegdl.ui import fragments
+from jpegdl.ui.about import about_pair
 from jpegdl.ui.compare import Analyse, Shown
 from jpegdl.ui.environment import results_folder
 from jpegdl.ui.events import (
@@ -70,7 +71,7 @@ def _screens(pairs: Pairs, analyse: Analyse, draws: Mapping[str, Draw]) -> None:
         with gr.Tab("Tables", id="tables"):
             tables = _table_outputs(show_tables(first, folder))
         with gr.Tab("About", id="about"):
-            about = gr.HTML(fragments.about_pair(first.card), elem_id="about", padding=False)
+            about = gr.HTML(about_pair(first.card), elem_id="about", padding=False)
             gr.Markdown((STATIC / "about.md").read_text(), elem_id="reading")
             with gr.Accordion("Authors and licences of the example pictures", open=False):
                 gr.Markdown((ASSETS / "LICENSES.md").read_text(), elem_id="licences")
