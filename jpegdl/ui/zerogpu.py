@@ -19,6 +19,9 @@ except ImportError:  # not a Space
 SECONDS = 5
 ON_ZEROGPU = spaces is not None and os.environ.get("SPACES_ZERO_GPU") == "true"
 
+if ON_ZEROGPU:  # a visitor's seconds are not for compiling; for one picture PyTorch is fast enough
+    os.environ.setdefault("JPEGDL_KERNEL", "off")
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
