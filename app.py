@@ -16,7 +16,7 @@ import torch
 from jpegdl.analysis.compression import QuantizerName
 from jpegdl.analysis.explain import Target
 from jpegdl.analysis.picture import PictureComparison, compare_picture
-from jpegdl.pairs.architectures import ARCHITECTURES
+from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.checkpoints import ModelPair, load_pairs
 from jpegdl.training.draws import make_draw
 from jpegdl.ui.events import Draw
@@ -68,7 +68,7 @@ def seconds_per_analysis() -> float:
     grey = torch.full((3, pair.card.input_size, pair.card.input_size), 128, dtype=torch.uint8)
     for _ in range(2):
         started = time.perf_counter()
-        analyse(name, grey, "shared", ARCHITECTURES[pair.card.architecture].default_stage, "five levels")
+        analyse(name, grey, "shared", architecture(pair.card.architecture).default_stage, "five levels")
     return time.perf_counter() - started
 
 

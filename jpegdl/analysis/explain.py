@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pytorch_grad_cam import GradCAMPlusPlus
 from torch import Tensor, nn
 
-from jpegdl.pairs.architectures import ARCHITECTURES
+from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier
 
@@ -63,7 +63,7 @@ def explain_pair(pair: ModelPair, image: Tensor, target: Target, *, stage: str) 
         raise ValueError(f"expected one RGB picture of shape (1, 3, S, S), got {tuple(image.shape)}")
     if isinstance(target, int) and not 0 <= target < len(pair.card.class_names):
         raise ValueError(f"target must be a class index 0..{len(pair.card.class_names) - 1}, got {target}")
-    stages = ARCHITECTURES[pair.card.architecture].stages
+    stages = architecture(pair.card.architecture).stages
     if stage not in stages:
         raise ValueError(f"unknown stage {stage!r}; {pair.card.architecture} has {', '.join(stages)}")
     image = image.to(pair.device)

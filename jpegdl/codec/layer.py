@@ -22,7 +22,8 @@ class JPEGLayer(nn.Module):
     `tables`: initial steps, (rounds, 2, 8, 8) or (2, 8, 8): luma, chroma; grey levels a step, in [1e-5, 255].
     `alpha`: softness, 1 / grey level^2, a number or what expands to the tables' shape; a buffer, never trained.
     `max_index`: largest index of a level (127 for b = 8 bits), None for no limit.
-    `quantizer`: `soft_quantize` (five levels, as the paper executes) or `soft_quantize_all_levels` (its formula).
+    `quantizer`: `soft_quantize` (five levels, as the paper executes), `soft_quantize_all_levels` (its formula), or
+    one of variants.py; `training_quantizer` takes its place in training mode, if given.
     Raises ValueError for tables of another shape or out of range, and for alpha <= 0.
     """
 
@@ -36,6 +37,7 @@ class JPEGLayer(nn.Module):
         *,
         max_index: int | None = MAX_INDEX,
         quantizer: Quantizer = soft_quantize,
+        training_quantizer: Quantizer | None = None,
     ) -> None:
         super().__init__()
         if tables.ndim == 3:
@@ -49,12 +51,14 @@ class JPEGLayer(nn.Module):
             raise ValueError("alpha must be positive everywhere")
         self.max_index = max_index
         self.quantizer = quantizer
+        self.training_quantizer = training_quantizer or quantizer
         self.steps = nn.Parameter(tables.detach().clone())
         self.register_buffer("alpha", alpha)
 
     def forward(self, images: Tensor) -> Tensor:
         """`to_images(quantize(coefficients(images)))` in one step, by other means (planes.py, kernel.cpp)."""
-        return roundtrip(images, self.steps, self.alpha, max_index=self.max_index, quantizer=self.quantizer)
+        quantizer = self.training_quantizer if self.training else self.quantizer
+        return roundtrip(images, self.steps, self.alpha, max_index=self.max_index, quantizer=quantizer)
 
     def coefficients(self, images: Tensor) -> Tensor:
         """Images [0, 1], (N, 3, H, W) -> DCT coefficients (N, 3, L, 8, 8) of level-shifted YCbCr, grey levels."""

@@ -1,14 +1,15 @@
 """The facts about a pair, as JSON: recipe, data, history, hashes, counts."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from jpegdl.pairs.architectures import ARCHITECTURES
+from jpegdl.codec.variants import QUANTIZERS
+from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.comparison import Comparison
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,10 +19,13 @@ class PairCard:
     schema: int = SCHEMA
     name: str
     title: str  # one line for people: data set and network
-    architecture: str  # key of ARCHITECTURES
+    architecture: str  # as architectures.architecture takes it
     class_names: tuple[str, ...]
     input_size: int  # pixels, square
-    max_index: int | None  # index limit of the JPEG-DL arm's quantizer
+    short_side: int  # pixels to which a picture's short side is scaled before the centre is cut out
+    place: str  # of the layer: "input" or "first relu"
+    quantizer: str  # of the layer in tests, key of codec.variants.QUANTIZERS
+    max_index: int | None  # its index limit
     rounds: int
     recipe: Mapping[str, Any]  # every field of the recipe as trained
     paper_recipe: Mapping[str, Any]  # fields in which the run departed from the named recipe: {field: paper's value}
@@ -30,18 +34,24 @@ class PairCard:
     initial_tables: list[Any]  # (rounds, 2, 8, 8), grey levels
     history: Mapping[str, list[dict[str, Any]]]  # arm -> epochs
     results: Mapping[str, Comparison]  # test set -> counts, measured with the stored weights
+    other_seeds: Sequence[Mapping[str, Any]]  # runs whose weights are not stored: seed, results, steps, seconds
+    grid: Mapping[str, Any]  # every input to both networks (analysis.grid), or nothing
+    robustness: Sequence[Mapping[str, Any]]  # attacks with their checks (analysis.attacks), or nothing
     weights: Mapping[str, Mapping[str, Any]]  # arm -> file, sha256, bytes
     training: Mapping[str, Any]  # device, threads, seconds of each arm, versions, commit
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
             raise ValueError(f"schema {self.schema!r} is not {SCHEMA}; use the version that wrote the card")
-        if self.architecture not in ARCHITECTURES:
-            raise ValueError(f"unknown architecture {self.architecture!r}")
+        architecture(self.architecture)
         if len(self.class_names) < 2 or not all(isinstance(name, str) for name in self.class_names):
             raise ValueError("class_names must be at least two texts")
         if not isinstance(self.input_size, int) or not 8 <= self.input_size <= 1024:
             raise ValueError(f"input_size must be 8..1024 pixels, got {self.input_size!r}")
+        if not isinstance(self.short_side, int) or not self.input_size <= self.short_side <= 2048:
+            raise ValueError(f"short_side must be input_size..2048 pixels, got {self.short_side!r}")
+        if self.place not in ("input", "first relu") or self.quantizer not in QUANTIZERS:
+            raise ValueError(f"unknown place {self.place!r} or quantizer {self.quantizer!r}")
         if not isinstance(self.rounds, int) or not 1 <= self.rounds <= 16:
             raise ValueError(f"rounds must be 1..16, got {self.rounds!r}")
         if self.max_index is not None and (not isinstance(self.max_index, int) or self.max_index < 2):

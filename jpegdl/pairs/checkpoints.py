@@ -14,11 +14,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from jpegdl.codec.featurelayer import FeatureJPEGLayer
 from jpegdl.codec.layer import MAX_STEP, MIN_STEP, JPEGLayer
 from jpegdl.codec.quantizer import Quantizer
-from jpegdl.pairs.architectures import ARCHITECTURES
+from jpegdl.codec.variants import QUANTIZERS
+from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.card import PairCard, card_from_json, card_to_json
-from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier
+from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier, replace_first_relu
 
 CARD = "pair.json"
 _LFS_POINTER = b"version https://git-lfs"
@@ -58,7 +60,7 @@ class ModelPair:
         if codec.quantizer is quantizer:
             return self
         other = JPEGLayer(codec.steps, codec.alpha, max_index=codec.max_index, quantizer=quantizer)
-        facts = ARCHITECTURES[self.card.architecture]
+        facts = architecture(self.card.architecture)
         jpegdl = Classifier(other, self.jpegdl.backbone, facts.mean, facts.std)
         return replace(self, jpegdl=jpegdl.to(self.device).requires_grad_(False).eval())
 
@@ -88,8 +90,8 @@ def save_pair(folder: Path, card: PairCard, arms: Mapping[Arm, Classifier]) -> P
 
 
 def _stored(key: str, value: Tensor) -> Tensor:
-    """Weights to float16; the codec's steps and alphas, and what float16 cannot hold, keep float32; integers stay."""
-    keep = key.startswith("codec.") or not value.is_floating_point() or bool((value.abs() > _HALF_MAX).any())
+    """Weights to float16; the layer's steps and alphas, and what float16 cannot hold, keep float32; integers stay."""
+    keep = key.endswith((".steps", ".alpha")) or not value.is_floating_point() or bool((value.abs() > _HALF_MAX).any())
     return (value if keep else value.half()).detach().cpu().contiguous()
 
 
@@ -128,10 +130,7 @@ def _load_card(path: Path) -> PairCard:
 def _load_arm(folder: Path, card: PairCard, arm: Arm) -> Classifier:
     path = folder / f"{arm}.safetensors"
     data = _read_weights(path, str(card.weights.get(arm, {}).get("sha256")))
-    codec = None
-    if arm == "jpegdl":
-        codec = JPEGLayer(torch.ones(card.rounds, 2, 8, 8), 1.0, max_index=card.max_index)
-    model = build_classifier(card.architecture, len(card.class_names), codec=codec)
+    model = _empty_arm(card, arm)
     expected = model.state_dict()
     try:
         found = load(data)
@@ -145,14 +144,31 @@ def _load_arm(folder: Path, card: PairCard, arm: Arm) -> Classifier:
         )
     if not all(bool(torch.isfinite(value).all()) for value in found.values()):
         raise CheckpointError(f"{_short(path)} holds values that are not finite; train the pair again.")
-    if codec is not None:
-        steps, alpha = found["codec.steps"], found["codec.alpha"]
+    if arm == "jpegdl":
+        prefix = "codec" if card.place == "input" else "backbone.relu"
+        steps, alpha = found[f"{prefix}.steps"], found[f"{prefix}.alpha"]
         if not bool(((steps >= MIN_STEP) & (steps <= MAX_STEP)).all() and (alpha > 0).all()):
             raise CheckpointError(
                 f"{_short(path)} holds quantization steps outside {MIN_STEP}..{MAX_STEP} or alpha <= 0; restore it."
             )
     model.load_state_dict({key: value.to(expected[key].dtype) for key, value in found.items()})
     return model.requires_grad_(False).eval()
+
+
+def _empty_arm(card: PairCard, arm: Arm) -> Classifier:
+    """An arm as the card describes it, with weights that are to be replaced."""
+    codec, quantizer = None, QUANTIZERS[card.quantizer]
+    if arm == "jpegdl" and card.place == "input":
+        codec = JPEGLayer(torch.ones(card.rounds, 2, 8, 8), 1.0, max_index=card.max_index, quantizer=quantizer)
+    model = build_classifier(card.architecture, len(card.class_names), codec=codec)
+    if arm == "jpegdl" and card.place == "first relu":
+        replace_first_relu(
+            model,
+            lambda channels: FeatureJPEGLayer(
+                torch.ones(channels, 8, 8), 1.0, max_index=card.max_index, quantizer=quantizer
+            ),
+        )
+    return model
 
 
 def _read_weights(path: Path, sha256: str) -> bytes:

@@ -5,16 +5,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-_SHORT_SIDE = 256 / 224  # the usual test crop: short side 256, centre 224, scaled to other sizes
 
-
-def prepare(picture: Image.Image, size: int) -> Tensor:
-    """RGB picture of any size -> uint8 tensor (3, size, size): short side to size * 256/224, then the centre.
+def prepare(picture: Image.Image, size: int, short_side: int) -> Tensor:
+    """RGB picture of any size -> uint8 tensor (3, size, size): short side to `short_side` pixels, then the centre.
 
     Bilinear with antialiasing (Pillow's). Divide by 255 to get what a Classifier takes.
     """
     width, height = picture.size
-    scale = round(size * _SHORT_SIDE) / min(width, height)
+    scale = short_side / min(width, height)
     wide, high = max(size, round(width * scale)), max(size, round(height * scale))
     left, top = (wide - size) // 2, (high - size) // 2
     resized = picture.convert("RGB").resize((wide, high), Image.Resampling.BILINEAR)

@@ -2,9 +2,10 @@
 
 import io
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,7 +16,12 @@ from jpegdl.pairs.prepare import prepare
 
 Picture = Path | bytes | np.ndarray  # a file, a file's bytes, or RGB values (H, W, 3) uint8
 
-STORED_SIDE = 256  # pixels: training pictures are kept stretched to a square of this side
+_BATCH = 64  # pictures at a time in tests
+_STORED_SIDE = 256  # pixels: training pictures are kept stretched to a square of this side
+
+# Given an epoch's CPU generator, the same for both arms: its batches of inputs (B, 3, S, S) in [0, 1] and targets, (B,)
+# class numbers or (B, classes) probabilities. Several processes take shares of one global batch each.
+Batches = Callable[[torch.Generator], Iterator["Batch"]]
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,15 @@ class Dataset:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """A process's share of a global batch of `size` pictures."""
+
+    inputs: Tensor
+    targets: Tensor
+    size: int
+
+
+@dataclass(frozen=True)
 class TrainingTensors:
     """Training pictures, stretched to a square: images uint8 (N, 3, S, S), own shapes (N, 2) as height and width."""
 
@@ -53,11 +68,30 @@ class TrainingTensors:
 
 
 @dataclass(frozen=True)
+class TrainingSet:
+    """What is trained on: batches for an epoch's generator, and how many an epoch has."""
+
+    batches: Batches
+    steps: int
+
+
+class Prepared(Protocol):
+    """Pictures as a network is tested on them."""
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images uint8 (B, 3, size, size) and labels (B,), in the data set's order."""
+        ...
+
+
+@dataclass(frozen=True)
 class PreparedTensors:
-    """Pictures as a network is tested on them: images uint8 (N, 3, size, size), labels (N,)."""
+    """Prepared pictures in memory: images uint8 (N, 3, size, size), labels (N,)."""
 
     images: Tensor
     labels: Tensor
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return zip(self.images.split(_BATCH), self.labels.split(_BATCH), strict=True)
 
 
 def to_examples(pairs: Iterable[tuple[Picture, int]]) -> Examples:
@@ -69,8 +103,12 @@ def to_examples(pairs: Iterable[tuple[Picture, int]]) -> Examples:
     return Examples(pictures, labels)
 
 
-def training_tensors(examples: Examples, side: int = STORED_SIDE) -> TrainingTensors:
-    """Decode and stretch each picture to `side` x `side`; its own shape is kept for the geometry of the crops."""
+def training_tensors(examples: Examples, side: int | None = None) -> TrainingTensors:
+    """Decode and stretch each picture to `side` x `side`; its own shape is kept for the geometry of the crops.
+
+    Without `side`: 256 pixels, or the longest side of all pictures if that is less.
+    """
+    side = side or _stored_side(examples)
     images, shapes = [], []
     for item in examples.pictures:
         picture = open_picture(item)
@@ -80,9 +118,18 @@ def training_tensors(examples: Examples, side: int = STORED_SIDE) -> TrainingTen
     return TrainingTensors(torch.stack(images).contiguous(), torch.tensor(shapes), torch.tensor(examples.labels))
 
 
-def prepared_tensors(examples: Examples, size: int) -> PreparedTensors:
+def _stored_side(examples: Examples) -> int:
+    longest = 1
+    for item in examples.pictures:
+        longest = max(longest, *open_picture(item).size)
+        if longest >= _STORED_SIDE:
+            return _STORED_SIDE
+    return longest
+
+
+def prepared_tensors(examples: Examples, size: int, short_side: int) -> PreparedTensors:
     """Decode each picture and prepare it exactly as the page prepares an upload."""
-    images = torch.stack([prepare(open_picture(item), size) for item in examples.pictures])
+    images = torch.stack([prepare(open_picture(item), size, short_side) for item in examples.pictures])
     return PreparedTensors(images, torch.tensor(examples.labels))
 
 
@@ -96,12 +143,19 @@ def open_picture(item: Picture) -> Image.Image:
 
 def stratified(labels: Sequence[int], per_class: Callable[[int], int], seed: int) -> tuple[list[int], list[int]]:
     """Positions split into (the rest, the drawn ones): per_class(size of the class) of each class, drawn by `seed`."""
+    members: dict[int, list[int]] = {}
+    for position, label in enumerate(labels):
+        members.setdefault(label, []).append(position)
     drawn: set[int] = set()
-    for label in sorted(set(labels)):
-        members = [position for position, value in enumerate(labels) if value == label]
-        drawn.update(random.Random(f"{seed}:{label}").sample(members, per_class(len(members))))
+    for label in sorted(members):
+        drawn.update(random.Random(f"{seed}:{label}").sample(members[label], per_class(len(members[label]))))
     rest = [position for position in range(len(labels)) if position not in drawn]
     return rest, sorted(drawn)
+
+
+def evenly(examples: Examples, count: int) -> Examples:
+    """At most `count` examples, at equal distances."""
+    return examples if len(examples) <= count else take(examples, [n * len(examples) // count for n in range(count)])
 
 
 def take(examples: Examples, positions: Sequence[int]) -> Examples:

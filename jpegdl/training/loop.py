@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.optim import SGD, Adam, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from jpegdl.analysis.evaluate import logits
-from jpegdl.codec.layer import JPEGLayer
-from jpegdl.pairs.classifier import Classifier
-from jpegdl.training.augment import random_resized_crop
-from jpegdl.training.data import PreparedTensors, TrainingTensors
-from jpegdl.training.recipes import Recipe
+from jpegdl.codec.layer import MIN_STEP, JPEGLayer
+from jpegdl.pairs.classifier import Classifier, TableLayer, table_layer
+from jpegdl.pairs.prepare import to_unit
+from jpegdl.training import processes
+from jpegdl.training.data import Batch, Prepared, TrainingSet
+from jpegdl.training.recipes import Recipe, shared_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,69 +30,94 @@ class Epoch:
     train_accuracy: float
     validation_accuracy: float
     seconds: float
-    steps: list[Any] | None  # the tables after the epoch, (rounds, 2, 8, 8); None for the baseline
+    steps: list[Any] | None  # the layer's tables after the epoch, (rounds, 2, 8, 8); None without a layer at the input
 
 
 def fit(
     model: Classifier,
     recipe: Recipe,
-    train: TrainingTensors,
-    validation: PreparedTensors,
+    train: TrainingSet,
+    validation: Prepared,
     *,
     seed: int,
     device: torch.device,
+    precision: torch.dtype = torch.bfloat16,
     state_file: Path | None = None,
 ) -> Iterator[Epoch]:
     """Train `model` in place for recipe.epochs and yield each epoch when it is over.
 
     The order of batches and the augmentation depend on `seed` and the epoch alone, so both arms see the same
     pictures. With `state_file`, the state is written after every epoch; if the file exists, its epochs are yielded
-    first and training continues after them exactly as if it had not stopped. Raises ValueError if the file belongs
-    to another recipe or seed, and at the end of an epoch whose loss is not finite.
+    first and training continues after them exactly as if it had not stopped. Several processes (processes.py) train
+    one model: gradients are averaged, the first one writes. Raises ValueError if the file belongs to another recipe
+    or seed, and at the end of an epoch whose loss is not finite.
     """
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+    layer = table_layer(model)
+    if layer is not None:
+        constrain(layer, recipe)
     optimizers = make_optimizers(model, recipe)
-    run = {"recipe": asdict(recipe), "seed": seed, "tables": isinstance(model.codec, JPEGLayer)}
+    settings = shared_settings(recipe) if layer is None else asdict(recipe)
+    run = {"settings": settings, "precision": str(precision), "seed": seed, "tables": layer is not None}
     history: list[Epoch] = []
     if state_file and state_file.exists():
         history = _restore(state_file, run, model, optimizers, device)
         yield from history
-    images, labels = train.images.to(device), train.labels.to(device)
+    network = processes.together(model)
     for number in range(len(history) + 1, recipe.epochs + 1):
         started = time.perf_counter()
-        for group in optimizers[0].param_groups:
-            group["lr"] = recipe.learning_rate_at(number)
-        loss, accuracy = _train_epoch(
-            model, optimizers, recipe, images, train.shapes, labels, epoch_generator(seed, number)
-        )
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed((seed * 1_000_003 + number) * 1009 + processes.rank())  # dropout, noise
+            batches = train.batches(epoch_generator(seed, number))
+            loss, accuracy = _train_epoch(network, layer, optimizers, recipe, batches, number, train.steps, precision)
         if not math.isfinite(loss):
             raise ValueError(f"the loss of epoch {number} is {loss}; choose a lower learning rate or other tables")
-        held_out = logits(model, validation.images).argmax(1) == validation.labels
         history.append(
             Epoch(
                 number=number,
                 loss=loss,
                 train_accuracy=accuracy,
-                validation_accuracy=held_out.float().mean().item(),
+                validation_accuracy=_accuracy(model, validation, device),
                 seconds=time.perf_counter() - started,
-                steps=model.codec.steps.tolist() if isinstance(model.codec, JPEGLayer) else None,
+                steps=layer.steps.tolist() if isinstance(layer, JPEGLayer) else None,
             )
         )
-        if state_file:
+        if state_file and processes.rank() == 0:
             _store(state_file, run, model, optimizers, history)
         yield history[-1]
 
 
 def make_optimizers(model: Classifier, recipe: Recipe) -> list[Optimizer]:
-    """SGD for the network; Adam without decay for the tables, if there are any. No parameter is in both."""
-    network = SGD(
-        model.backbone.parameters(),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
-    tables = list(model.codec.parameters())
-    return [network, Adam(tables, lr=recipe.table_learning_rate)] if tables else [network]
+    """The network's optimiser, and the tables' if they are trained, without decay. No parameter is in both."""
+    layer = table_layer(model)
+    tables = [] if layer is None else list(layer.parameters())
+    network = [p for p in model.parameters() if all(p is not table for table in tables)]
+    optimizers: list[Optimizer] = [_network_optimizer(network, recipe)]
+    if layer is None or recipe.table_optimizer == "none":
+        return optimizers
+    if recipe.table_optimizer == "adam":
+        return [*optimizers, Adam(tables, lr=recipe.table_learning_rate)]
+    return [*optimizers, SGD(tables, lr=recipe.table_learning_rate, momentum=recipe.momentum)]
+
+
+def _network_optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> Optimizer:
+    if recipe.optimizer == "sgd":
+        return SGD(parameters, lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    matrices = [p for p in parameters if p.ndim > 1]
+    others = [p for p in parameters if p.ndim <= 1]  # biases and scales, without decay as usual with AdamW
+    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return AdamW(groups, lr=recipe.learning_rate)
+
+
+@torch.no_grad()
+def constrain(layer: TableLayer, recipe: Recipe) -> None:
+    """Move the tables to where the recipe lets them be; called before the first and after every optimiser step."""
+    layer.project_()
+    layer.steps.requires_grad_(recipe.table_optimizer != "none")
+    if recipe.zero_dc:  # at 127 smallest steps a DC coefficient is 0 to a thousandth of a grey level
+        layer.steps[..., 0, 0] = MIN_STEP
+    if recipe.hardness is not None:
+        layer.alpha.copy_(recipe.hardness / layer.steps.square())
 
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
@@ -101,34 +126,66 @@ def epoch_generator(seed: int, epoch: int) -> torch.Generator:
 
 
 def _train_epoch(
-    model: Classifier,
+    network: nn.Module,
+    layer: TableLayer | None,
     optimizers: list[Optimizer],
     recipe: Recipe,
-    images: Tensor,
-    shapes: Tensor,
-    labels: Tensor,
-    generator: torch.Generator,
+    batches: Iterator[Batch],
+    number: int,
+    steps: int,
+    precision: torch.dtype,
 ) -> tuple[float, float]:
     """One pass over the pictures -> mean loss and accuracy on the augmented batches."""
-    model.train()
-    order = torch.randperm(len(labels), generator=generator)
-    total_loss = total_correct = torch.zeros((), device=labels.device)
-    for batch in order.split(recipe.batch_size):
-        there = batch.to(labels.device)
-        inputs = random_resized_crop(images[there], shapes[batch], recipe.input_size, generator)
-        with torch.autocast(labels.device.type, torch.bfloat16):
-            output = model(inputs)
-        loss = cross_entropy(output.float(), labels[there])
-        for optimizer in optimizers:
-            optimizer.zero_grad()
-        loss.backward()
-        for optimizer in optimizers:
-            optimizer.step()
-        if isinstance(model.codec, JPEGLayer):
-            model.codec.project_()
-        total_loss = total_loss + loss.detach() * len(batch)
-        total_correct = total_correct + (output.argmax(1) == labels[there]).sum()
-    return total_loss.item() / len(labels), total_correct.item() / len(labels)
+    network.train()
+    sums = torch.zeros(3, dtype=torch.float64)  # loss, right answers, pictures
+    rates = (recipe.learning_rate_at, recipe.table_learning_rate_at)
+    for position, batch in enumerate(batches):
+        for optimizer, rate in zip(optimizers, rates, strict=False):
+            for group in optimizer.param_groups:
+                group["lr"] = rate(number - 1 + position / steps)
+        loss, correct = train_step(
+            network, optimizers, batch, label_smoothing=recipe.label_smoothing, precision=precision
+        )
+        if layer is not None:
+            constrain(layer, recipe)
+        sums += torch.stack([loss, correct, torch.full_like(loss, len(batch.inputs))]).double().cpu()
+    loss_sum, correct_sum, pictures = processes.total(sums.to(batch.inputs.device)).tolist()
+    return loss_sum / pictures, correct_sum / pictures
+
+
+def train_step(
+    network: nn.Module,
+    optimizers: list[Optimizer],
+    batch: Batch,
+    *,
+    label_smoothing: float = 0.0,
+    precision: torch.dtype = torch.bfloat16,
+) -> tuple[Tensor, Tensor]:
+    """One step of every optimiser -> sums over this process's pictures: loss, right answers; float32, no gradient.
+
+    The loss that is differentiated is the mean over the global batch, whatever this process's share of it.
+    """
+    with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=precision == torch.bfloat16):
+        output = network(batch.inputs).float()
+    loss = cross_entropy(output, batch.targets, reduction="sum", label_smoothing=label_smoothing)
+    for optimizer in optimizers:
+        optimizer.zero_grad()
+    (loss * (processes.count() / batch.size)).backward()
+    for optimizer in optimizers:
+        optimizer.step()
+    expected = batch.targets if batch.targets.ndim == 1 else batch.targets.argmax(1)
+    return loss.detach(), (output.argmax(1) == expected).sum().float()
+
+
+@torch.inference_mode()
+def _accuracy(model: Classifier, pictures: Prepared, device: torch.device) -> float:
+    """Share of right answers, 0..1, in evaluation mode."""
+    model.eval()
+    correct = count = 0
+    for images, labels in pictures.batches():
+        correct += int((model(to_unit(images.to(device))).argmax(1).cpu() == labels).sum())
+        count += len(labels)
+    return correct / count
 
 
 def _store(

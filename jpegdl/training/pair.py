@@ -1,74 +1,222 @@
-"""Both arms of a pair from one recipe: baseline, initial tables from its sensitivity, JPEG-DL, counts, card."""
+"""Both arms of a pair from one recipe: baseline, initial tables, JPEG-DL, counts, card; for one seed or several."""
 
+import math
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from jpegdl.analysis.evaluate import compare, logits
+from jpegdl.codec.featurelayer import FeatureJPEGLayer
 from jpegdl.codec.layer import JPEGLayer
+from jpegdl.codec.variants import IN_TESTS, QUANTIZERS
+from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import ModelPair, load_pair, save_pair
-from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier
-from jpegdl.training.data import Dataset, PreparedTensors, TrainingTensors, prepared_tensors, training_tensors
+from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier, replace_first_relu
+from jpegdl.pairs.weights import imagenet_backbone
+from jpegdl.training import processes
+from jpegdl.training.batches import tensor_batches
+from jpegdl.training.catalogue import RECIPES
+from jpegdl.training.data import (
+    Dataset,
+    Examples,
+    Prepared,
+    TrainingSet,
+    evenly,
+    prepared_tensors,
+    training_tensors,
+)
+from jpegdl.training.initial import initial_tables
 from jpegdl.training.loop import Epoch, fit
-from jpegdl.training.recipes import RECIPES, Recipe
-from jpegdl.training.sensitivity import inverse_sensitivity_tables, sensitivity
+from jpegdl.training.recipes import Recipe, shared_settings
 
-Report = Callable[[Arm, Epoch], None]
+Report = Callable[[int, Arm, Epoch], None]  # seed, arm, epoch
+
+_STATISTICS = 10_000  # pictures that initial tables are taken from, as in the paper on CIFAR-100
+_IN_MEMORY = 20_000  # files; larger sets are read from disk batch by batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Where and how a pair is trained, beside the recipe."""
+
+    seeds: Sequence[int]
+    device: torch.device
+    report: Report
+    precision: torch.dtype = torch.bfloat16  # of the networks in training; the layer computes in float32
+    commit: str = ""
+    baseline: Path | None = None  # a pair whose baseline is taken instead of training one
+    weights: Path | None = None  # ImageNet weights for recipes that start from them, if no package has them
 
 
 @dataclass(frozen=True)
 class _Data:
-    train: TrainingTensors
-    clean: PreparedTensors  # the same pictures, prepared as in a test, for the sensitivities
-    validation: PreparedTensors
+    train: TrainingSet
+    clean: Prepared  # training pictures, prepared as in a test, for the initial tables
+    validation: Prepared
 
 
-def train_pair(
-    recipe: Recipe, dataset: Dataset, out: Path, *, seed: int, device: torch.device, report: Report, commit: str = ""
-) -> ModelPair:
+def train_pair(recipe: Recipe, dataset: Dataset, out: Path, run: Run) -> ModelPair:
     """Train, save and re-read a pair; the counts in its card are measured with the stored weights.
 
-    State of an unfinished run lies in a hidden folder beside `out` and is continued if it exists; it is removed when
-    the pair is complete. `report` is called after every epoch.
+    The weights are those of the first seed; of the others the card keeps counts and tables. State of an unfinished run
+    lies in a hidden folder beside `out` and is continued if it exists; it is removed when the pair is complete.
+    `run.report` is called after every epoch.
     """
     work = out.with_name(f".{out.name}.training")
     work.mkdir(parents=True, exist_ok=True)
-    size = recipe.input_size
-    data = _Data(
-        train=training_tensors(dataset.train),
-        clean=prepared_tensors(dataset.train, size),
-        validation=prepared_tensors(dataset.validation, size),
-    )
-    classes = len(dataset.class_names)
+    folders = [work / f"seed{seed}" for seed in run.seeds]
+    data: _Data | None = None
+    for seed, folder in zip(run.seeds, folders, strict=True):
+        if not folder.exists():
+            data = data or _data(recipe, dataset, run.device)
+            _train_seed(recipe, dataset, data, folder, seed, run)
+            processes.wait()
+    if processes.rank() == 0:
+        first, *others = (load_pair(folder) for folder in folders)
+        card = replace(first.card, other_seeds=[_summary(pair.card) for pair in others])
+        save_pair(out, card, {arm: first.arm(arm) for arm in ARMS})
+        shutil.rmtree(work)
+    processes.wait()
+    return load_pair(out, run.device)
+
+
+def _train_seed(recipe: Recipe, dataset: Dataset, data: _Data, folder: Path, seed: int, run: Run) -> None:
+    """One complete pair in `folder`."""
     history: dict[Arm, list[Epoch]] = {}
 
-    def run(arm: Arm, model: Classifier) -> Classifier:
+    def train(arm: Arm, model: Classifier) -> Classifier:
         history[arm] = []
-        state = work / f"{arm}.pt"
-        for epoch in fit(model, recipe, data.train, data.validation, seed=seed, device=device, state_file=state):
+        state = folder.with_name(f"{folder.name}-{arm}.pt")
+        epochs = fit(
+            model,
+            recipe,
+            data.train,
+            data.validation,
+            seed=seed,
+            device=run.device,
+            precision=run.precision,
+            state_file=state,
+        )
+        for epoch in epochs:
             history[arm].append(epoch)
-            report(arm, epoch)
+            if processes.rank() == 0:
+                run.report(seed, arm, epoch)
         return model
 
-    baseline = run("baseline", build_classifier(recipe.architecture, classes, seed=seed))
-    tables = initial_tables(recipe, baseline, data.clean)
-    codec = JPEGLayer(tables, recipe.alpha, max_index=recipe.max_index)
-    jpegdl = run("jpegdl", build_classifier(recipe.architecture, classes, seed=seed, codec=codec))
+    classes = len(dataset.class_names)
+    start = _start(recipe, classes, seed, run.weights)
+    if run.baseline is None:
+        baseline = train("baseline", build_classifier(recipe.architecture, classes, backbone=start()))
+    else:
+        found = _taken_baseline(recipe, dataset, seed, run.baseline)
+        baseline, history["baseline"] = found.baseline.to(run.device), _epochs(found.card.history["baseline"])
+    if recipe.place == "input":
+        tables = initial_tables(recipe, baseline, data.clean)
+        fresh = build_classifier(recipe.architecture, classes, backbone=start(), codec=make_layer(recipe, tables))
+    else:
+        fresh = build_classifier(recipe.architecture, classes, backbone=start())
+        replace_first_relu(fresh, _feature_layer(recipe))
+        tables = next(value for name, value in fresh.state_dict().items() if name.endswith(".steps"))
+    jpegdl = train("jpegdl", fresh)
+    if processes.rank() == 0:
+        card = _card(recipe, dataset, seed, tables, history, run)
+        save_pair(folder, card, {"baseline": baseline, "jpegdl": jpegdl})
+        measure(folder, dataset, run.device)
 
-    card = PairCard(
-        name=out.name,
-        title=f"{dataset.title}, {recipe.architecture}, {size} px",
+
+def make_layer(recipe: Recipe, tables: Tensor) -> JPEGLayer:
+    """The recipe's layer for the input, with `tables` (rounds, 2, 8, 8) to start from."""
+    alpha = recipe.alpha if recipe.hardness is None else recipe.hardness / tables.square()
+    return JPEGLayer(
+        tables,
+        alpha if alpha is not None else 1.0,
+        max_index=recipe.max_index,
+        quantizer=QUANTIZERS[IN_TESTS.get(recipe.quantizer, recipe.quantizer)],
+        training_quantizer=QUANTIZERS[recipe.quantizer],
+    )
+
+
+def _feature_layer(recipe: Recipe) -> Callable[[int], FeatureJPEGLayer]:
+    quantizer = QUANTIZERS[recipe.quantizer]
+    return lambda channels: FeatureJPEGLayer(
+        torch.ones(channels, 8, 8), recipe.alpha or 1.0, max_index=recipe.max_index, quantizer=quantizer
+    )
+
+
+def _start(recipe: Recipe, classes: int, seed: int, weights: Path | None) -> Callable[[], nn.Module]:
+    """Makes the backbone that both arms begin with, each time the same."""
+
+    def make() -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            if recipe.start == "imagenet":
+                return imagenet_backbone(recipe.architecture, classes, weights)
+            return architecture(recipe.architecture).build(classes)
+
+    return make
+
+
+def _taken_baseline(recipe: Recipe, dataset: Dataset, seed: int, folder: Path) -> ModelPair:
+    """A pair whose baseline is what this recipe would train. Raises ValueError if it is not."""
+    pair = load_pair(folder)
+    ours, theirs = shared_settings(recipe), pair.card.recipe
+    odd = [name for name, value in ours.items() if _plain(value) != _plain(theirs.get(name))]
+    if pair.card.seed != seed:
+        odd.append("seed")
+    if pair.card.dataset["split"] != dataset.split:
+        odd.append("split")
+    if odd:
+        raise ValueError(f"the baseline of {folder.name} was trained with another {', '.join(odd)}; train one instead")
+    return pair
+
+
+def _data(recipe: Recipe, dataset: Dataset, device: torch.device) -> _Data:
+    size, short_side = recipe.input_size, short_side_of(recipe.architecture, recipe.input_size)
+    share: dict[str, int] = {"rank": processes.rank(), "count": processes.count()}
+    shrunk = size if recipe.augmentation == "shifted crop" else None
+    stored = training_tensors(dataset.train, shrunk)
+    batches = tensor_batches(recipe, stored, len(dataset.class_names), device, **share)
+    return _Data(
+        train=TrainingSet(batches, math.ceil(len(dataset.train) / recipe.batch_size)),
+        clean=_prepared(evenly(dataset.train, _STATISTICS), size, short_side),
+        validation=_prepared(dataset.validation, size, short_side),
+    )
+
+
+def _streams(examples: Examples) -> bool:
+    return len(examples) > _IN_MEMORY and isinstance(examples.pictures[0], Path)
+
+
+def short_side_of(name: str, input_size: int) -> int:
+    """Pixels to which the short side of a picture is scaled before its centre is cut out for the architecture."""
+    return round(input_size * architecture(name).short_side)
+
+
+def _prepared(examples: Examples, size: int, short_side: int) -> Prepared:
+    return prepared_tensors(examples, size, short_side)
+
+
+def _card(
+    recipe: Recipe, dataset: Dataset, seed: int, tables: Tensor, history: Mapping[Arm, list[Epoch]], run: Run
+) -> PairCard:
+    network = recipe.architecture.split(":")[-1]
+    return PairCard(
+        name=recipe.name,
+        title=f"{dataset.title}, {network}, {recipe.input_size} px",
         architecture=recipe.architecture,
         class_names=dataset.class_names,
-        input_size=size,
+        input_size=recipe.input_size,
+        short_side=short_side_of(recipe.architecture, recipe.input_size),
+        place=recipe.place,
+        quantizer=IN_TESTS.get(recipe.quantizer, recipe.quantizer),
         max_index=recipe.max_index,
         rounds=recipe.rounds,
         recipe=asdict(recipe),
@@ -85,29 +233,27 @@ def train_pair(
         initial_tables=tables.tolist(),
         history={arm: [_rounded(asdict(epoch)) for epoch in epochs] for arm, epochs in history.items()},
         results={},
+        other_seeds=[],
+        grid={},
+        robustness=[],
         weights={},
         training={
-            "device": _device_name(device),
+            "device": _device_name(run.device),
+            "processes": processes.count(),
+            "precision": str(run.precision).removeprefix("torch."),
             "threads": torch.get_num_threads(),
             "seconds": {arm: round(sum(e.seconds for e in epochs)) for arm, epochs in history.items()},
-            "versions": {package: version(package) for package in ("torch", "torchvision")},
-            "commit": commit,
+            "versions": {package: version(package) for package in ("torch", "torchvision", "timm")},
+            "commit": run.commit,
         },
     )
-    save_pair(out, card, {"baseline": baseline, "jpegdl": jpegdl})
-    measure(out, dataset, device)
-    shutil.rmtree(work)
-    return load_pair(out, device)
 
 
-def initial_tables(recipe: Recipe, baseline: Classifier, clean: PreparedTensors) -> Tensor:
-    """Initial steps of every round, (rounds, 2, 8, 8), grey levels."""
-    if recipe.initial_tables == "ones":
-        tables = torch.ones(2, 8, 8)
-    else:
-        measured = sensitivity(baseline, clean.images, clean.labels, batch_size=recipe.batch_size)
-        tables = inverse_sensitivity_tables(measured, recipe.max_initial_step)
-    return tables.expand(recipe.rounds, 2, 8, 8).clone()
+def _summary(card: PairCard) -> dict[str, Any]:
+    """What a card keeps of a run whose weights are not stored."""
+    last = card.history["jpegdl"][-1]["steps"]
+    seconds = card.training["seconds"]
+    return {"seed": card.seed, "results": dict(card.results), "steps": last, "seconds": seconds}
 
 
 def measure(folder: Path, dataset: Dataset, device: torch.device) -> PairCard:
@@ -115,9 +261,13 @@ def measure(folder: Path, dataset: Dataset, device: torch.device) -> PairCard:
     pair = load_pair(folder, device)
     results = {}
     for name, examples in (("test", dataset.test), ("validation", dataset.validation)):
-        prepared = prepared_tensors(examples, pair.card.input_size)
-        scores = [logits(pair.arm(arm), prepared.images) for arm in ARMS]
-        results[name] = compare(scores[0], scores[1], prepared.labels)
+        scores: dict[Arm, list[Tensor]] = {arm: [] for arm in ARMS}
+        labels = []
+        for images, targets in _prepared(examples, pair.card.input_size, pair.card.short_side).batches():
+            labels.append(targets)
+            for arm in ARMS:
+                scores[arm].append(logits(pair.arm(arm), images))
+        results[name] = compare(torch.cat(scores["baseline"]), torch.cat(scores["jpegdl"]), torch.cat(labels))
     return save_pair(folder, replace(pair.card, results=results), {arm: pair.arm(arm) for arm in ARMS})
 
 
@@ -125,6 +275,15 @@ def departures(recipe: Recipe) -> dict[str, Any]:
     """Fields in which `recipe` differs from the named one in RECIPES: field -> the named recipe's value."""
     named = asdict(RECIPES[recipe.name]) if recipe.name in RECIPES else asdict(recipe)
     return {field: value for field, value in named.items() if value != getattr(recipe, field)}
+
+
+def _epochs(records: Sequence[Mapping[str, Any]]) -> list[Epoch]:
+    return [Epoch(**record) for record in records]
+
+
+def _plain(value: Any) -> Any:
+    """As it comes back from JSON."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _rounded(value: Any) -> Any:

@@ -1,75 +1,92 @@
-"""What can be trained, as data. Standard library only."""
+"""What can be trained, as data: the fields. The rows are in catalogue.py. Standard library only."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+import math
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
-InitialTables = Literal["inverse_sensitivity", "ones"]
+Start = Literal["scratch", "imagenet"]
+Augmentation = Literal["resized crop", "shifted crop", "strong"]
+Optimizer = Literal["sgd", "adamw"]
+TableOptimizer = Literal["adam", "sgd", "none"]
+InitialTables = Literal["inverse sensitivity", "mean absolute", "standard", "ones"]
+Place = Literal["input", "first relu"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Everything that decides a pair besides the seed. Raises ValueError for settings that cannot be trained.
 
-    The same recipe trains both arms; the table settings concern the JPEG-DL arm alone.
+    The same recipe trains both arms; the layer's settings, from `place` on, concern the JPEG-DL arm alone.
     """
 
     name: str
     dataset: str
     architecture: str
+    start: Start = "scratch"  # of both arms: random weights, or ImageNet's
     input_size: int  # pixels, square
+    augmentation: Augmentation = "resized crop"
     epochs: int
     batch_size: int
-    learning_rate: float  # SGD, network
-    milestones: tuple[int, ...]  # the learning rate falls tenfold after these epochs
-    momentum: float
+    optimizer: Optimizer = "sgd"  # of the network
+    learning_rate: float
+    milestones: tuple[int, ...] = ()  # the learning rate falls tenfold after these epochs
+    cosine: bool = False  # instead of milestones: along half a cosine, to (nearly) 0 at the end
+    warmup_epochs: int = 0  # the learning rate rises linearly from 0
+    momentum: float = 0.9  # SGD
     weight_decay: float  # network only
-    table_learning_rate: float  # Adam, tables only, constant
-    alpha: float  # softness, 1 / grey level^2
-    bits: int  # indices -(2**(bits - 1) - 1) .. 2**(bits - 1) - 1
-    initial_tables: InitialTables
-    max_initial_step: float  # the luma step at the least sensitive frequency (q_max)
+    label_smoothing: float = 0.0
+
+    place: Place = "input"  # of the layer
+    quantizer: str = "five levels"  # key of codec.variants.QUANTIZERS
     rounds: int = 1
+    bits: int | None = 8  # indices -(2**(bits - 1) - 1) .. 2**(bits - 1) - 1; None: no limit
+    alpha: float | None = 5.0  # constant softness, 1 / grey level^2; None where hardness is constant
+    hardness: float | None = None  # constant alpha * step^2: alpha follows the steps
+    initial_tables: InitialTables = "inverse sensitivity"
+    max_initial_step: float = 10.0  # the luma step at the least sensitive frequency (q_max)
+    zero_dc: bool = False  # the DC coefficients are held at 0
+    table_optimizer: TableOptimizer = "adam"
+    table_learning_rate: float  # constant with Adam; with SGD it falls as the network's does
 
     def __post_init__(self) -> None:
         if not all(0 < milestone < self.epochs for milestone in self.milestones):
             raise ValueError(f"{self.name}: milestones {self.milestones} must lie inside 1..{self.epochs - 1}")
-        positive = ("input_size", "epochs", "batch_size", "learning_rate", "table_learning_rate", "alpha", "rounds")
-        for field in positive:
+        if not 0 <= self.warmup_epochs < max(self.epochs, 1):
+            raise ValueError(f"{self.name}: warmup_epochs {self.warmup_epochs} must lie inside 0..{self.epochs - 1}")
+        if self.cosine and self.milestones:
+            raise ValueError(f"{self.name}: milestones {self.milestones} and a cosine exclude each other; choose one")
+        if (self.alpha is None) == (self.hardness is None):
+            raise ValueError(
+                f"{self.name}: alpha or hardness must be given, and not both; got {self.alpha} and {self.hardness}"
+            )
+        positive = ("input_size", "epochs", "batch_size", "learning_rate", "table_learning_rate", "rounds")
+        for field in (*positive, "alpha" if self.hardness is None else "hardness"):
             if getattr(self, field) <= 0:
                 raise ValueError(f"{self.name}: {field} must be positive, got {getattr(self, field)}")
-        if self.bits < 3:
+        if self.bits is not None and self.bits < 3:
             raise ValueError(f"{self.name}: bits must be at least 3 (five levels), got {self.bits}")
 
     @property
-    def max_index(self) -> int:
-        return 2 ** (self.bits - 1) - 1
+    def max_index(self) -> int | None:
+        return None if self.bits is None else 2 ** (self.bits - 1) - 1
 
-    def learning_rate_at(self, epoch: int) -> float:
-        """Learning rate of the network in `epoch`, counted from 1."""
-        return self.learning_rate * 0.1 ** sum(epoch > milestone for milestone in self.milestones)
+    def learning_rate_at(self, time: float) -> float:
+        """Learning rate of the network at `time`, in epochs from the start of training, 0 <= time < epochs."""
+        return self.learning_rate * self._share_at(time)
+
+    def table_learning_rate_at(self, time: float) -> float:
+        """Learning rate of the tables at `time`, as above."""
+        return self.table_learning_rate * (self._share_at(time) if self.table_optimizer == "sgd" else 1.0)
+
+    def _share_at(self, time: float) -> float:
+        if time < self.warmup_epochs:
+            return time / self.warmup_epochs
+        if self.cosine:
+            return (1 + math.cos(math.pi * (time - self.warmup_epochs) / (self.epochs - self.warmup_epochs))) / 2
+        return float(0.1 ** sum(time >= milestone for milestone in self.milestones))
 
 
-RECIPES: Mapping[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (
-        # Paper section 4 and appendix A.3, A.4: fine-grained data, from scratch.
-        Recipe(
-            name="flowers17-resnet18",
-            dataset="flowers17",
-            architecture="resnet18",
-            input_size=224,
-            epochs=200,
-            batch_size=32,
-            learning_rate=0.1,
-            milestones=(100, 150),
-            momentum=0.9,
-            weight_decay=1e-4,
-            table_learning_rate=0.005,
-            alpha=5.0,
-            bits=8,
-            initial_tables="inverse_sensitivity",
-            max_initial_step=10.0,
-        ),
-    )
-}
+def shared_settings(recipe: Recipe) -> dict[str, Any]:
+    """The settings that both arms share, and that alone decide the baseline: those before `place`, without the name."""
+    names = [field.name for field in fields(recipe)]
+    return {name: getattr(recipe, name) for name in names[1 : names.index("place")]}

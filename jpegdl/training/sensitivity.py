@@ -1,4 +1,6 @@
-"""Initial quantization tables: the inverse of a trained baseline's sensitivity (paper section 3.3, method a.9)."""
+"""Sensitivity of a trained baseline to each frequency, and tables inverse to it (paper section 3.3)."""
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -9,17 +11,17 @@ from jpegdl.pairs.classifier import Classifier
 from jpegdl.pairs.prepare import to_unit
 
 
-def sensitivity(baseline: Classifier, images: Tensor, labels: Tensor, *, batch_size: int) -> Tensor:
+def sensitivity(baseline: Classifier, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
     """Mean over blocks of (d loss / d coefficient)^2, (3, 8, 8) float64: Y, Cb, Cr; unit 1 / grey level^2.
 
-    `images` uint8 (N, 3, H, W), clean training pictures; loss = mean cross-entropy of a batch; the network is in
-    evaluation mode. Only ratios between frequencies matter to `inverse_sensitivity_tables`.
+    `batches`: clean training pictures, uint8 (B, 3, H, W), and their labels (B,); loss = mean cross-entropy of a batch;
+    the network is in evaluation mode. Only ratios between frequencies matter to `inverse_sensitivity_tables`.
     """
     device = baseline.mean.device
     codec = JPEGLayer(torch.ones(2, 8, 8), 1.0).to(device)
     baseline.eval()
     total, blocks = torch.zeros(3, 8, 8, dtype=torch.float64), 0
-    for chunk, target in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+    for chunk, target in batches:
         with torch.no_grad():
             coefficients = codec.coefficients(to_unit(chunk.to(device)))
         coefficients.requires_grad_()

@@ -83,7 +83,7 @@ def compare_upload(
     """
     names = pair.card.class_names
     truth = read_true_class(true_class, names)
-    square = prepare(upload.image, pair.card.input_size)
+    square = prepare(upload.image, pair.card.input_size, pair.card.short_side)
     view = analyse(pair.card.name, square, read_target(target, truth, names), stage, read_quantizer(quantizer))
     explained = view.explanation
     file = encode(Image.fromarray(view.square), pair.codec.steps[0].detach().cpu().numpy())

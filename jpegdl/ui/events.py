@@ -13,7 +13,7 @@ from gradio.components import Component
 from gradio.events import api
 from PIL import Image
 
-from jpegdl.pairs.architectures import ARCHITECTURES
+from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.ui import fragments
 from jpegdl.ui.about import about_pair
@@ -205,7 +205,7 @@ def offer_api(pairs: Pairs, folder: Path) -> None:
                 "name": name,
                 "title": pair.card.title,
                 "class_names": list(pair.card.class_names),
-                "stages": list(ARCHITECTURES[pair.card.architecture].stages),
+                "stages": list(architecture(pair.card.architecture).stages),
                 "test_set": asdict(pair.card.results["test"]),
             }
             for name, pair in pairs.items()

@@ -7,7 +7,7 @@ from typing import Any
 
 from jpegdl.analysis.compression import QuantizerName
 from jpegdl.analysis.explain import Target
-from jpegdl.pairs.architectures import ARCHITECTURES
+from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.card import PairCard
 
 ASSETS = Path(__file__).parents[2] / "assets"
@@ -65,5 +65,5 @@ def target_menu(card: PairCard) -> dict[str, Any]:
 
 
 def stage_menu(card: PairCard) -> dict[str, Any]:
-    architecture = ARCHITECTURES[card.architecture]
-    return {"choices": list(architecture.stages), "value": architecture.default_stage}
+    facts = architecture(card.architecture)
+    return {"choices": list(facts.stages), "value": facts.default_stage}
