@@ -19,7 +19,7 @@ from playwright.sync_api import (
 )
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from jpegdl.pairs.architectures import ARCHITECTURES
+from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.card import PairCard, card_from_json
 from jpegdl.ui.menus import EXAMPLES as MENU
 from jpegdl.ui.menus import UNKNOWN
@@ -221,7 +221,7 @@ def test_another_class_or_stage_is_computed_at_once_and_only_once(open_page, car
     wait_for_result(page)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if "queue/join" in request.url else None)
-    stages, explained = list(ARCHITECTURES[card.architecture].stages), page.locator("#explained")
+    stages, explained = list(architecture(card.architecture).stages), page.locator("#explained")
     expect(explained).to_contain_text(stages[-1])
     for name in card.class_names[1:3]:
         choose(page, "target", name)

@@ -13,10 +13,10 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from jpegdl.analysis.explain import Array, choose_targets, explain_pair
-from jpegdl.pairs.architectures import ARCHITECTURES
+from jpegdl.pairs.architectures import ARCHITECTURES, architecture
 from jpegdl.pairs.checkpoints import ModelPair
-from jpegdl.pairs.classifier import ARMS, Arm, Classifier
-from tests.tiny import TINY, add_tiny, noise, tiny_pair
+from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier
+from tests.tiny import TINY, add_tiny, card, noise, tiny_pair
 
 STAGES = list(ARCHITECTURES["resnet18"].stages)
 
@@ -84,6 +84,34 @@ def test_after_its_two_scalings_a_map_is_the_librarys_own(pair, stage):
         ours = scale_cam_image(scale_cam_image(view.maps[arm][None], (64, 64)))
         assert np.allclose(ours, theirs, atol=1e-5)
         assert np.ptp(theirs) > 0.9
+
+
+@pytest.mark.parametrize("name", [*ARCHITECTURES, "timm:tf_efficientnet_lite0", "torchvision:mobilenet_v3_small"])
+def test_every_stage_of_every_architecture_has_the_librarys_map(name):
+    side = 224 if name == "efficientformer_l1" else 32 if architecture(name).short_side == 1 else 64
+    pair = drawn_pair(name, side)
+    image = noise(1, side, seed=5)
+    seen = seen_by_backbone(pair.baseline, image)
+    target = int(pair.baseline.backbone(seen).argmax())
+    for stage, path in architecture(name).stages.items():
+        view = explain_pair(pair, image, target, stage=stage)
+        with GradCAMPlusPlus(pair.baseline.backbone, [pair.baseline.backbone.get_submodule(path)]) as cam:
+            theirs = cam(seen.clone().requires_grad_(), [ClassifierOutputTarget(target)])
+        ours = scale_cam_image(scale_cam_image(view.maps["baseline"][None], (side, side)))
+        assert np.allclose(ours, theirs, atol=1e-5), stage
+        assert np.ptp(theirs) > 0.9, stage
+
+
+def drawn_pair(name: str, side: int) -> ModelPair:
+    """An untrained pair of 5 classes, with batch statistics that keep the maps of deep networks in range."""
+    arms = {arm: build_classifier(name, 5, seed=seed) for seed, arm in enumerate(ARMS)}
+    for classifier in arms.values():
+        for module in classifier.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 1.0
+        classifier.train()(noise(4, side))
+        classifier.requires_grad_(False).eval()
+    return ModelPair(card(name), **arms)
 
 
 def test_the_maps_depend_on_the_class_and_on_the_arm(pair):

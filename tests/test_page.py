@@ -27,7 +27,7 @@ from PIL import Image
 from app import make_draws
 from jpegdl.analysis.picture import PictureComparison, compare_picture
 from jpegdl.codec.jpegfile import STANDARD_TABLES, integer_tables, read_tables
-from jpegdl.pairs.architectures import ARCHITECTURES
+from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.card import card_from_json
 from jpegdl.pairs.checkpoints import ModelPair, load_pair, load_pairs
 from jpegdl.pairs.classifier import ARMS
@@ -135,7 +135,7 @@ def pair() -> ModelPair:
 
 @pytest.fixture(scope="session")
 def last_stage(pair) -> str:
-    return ARCHITECTURES[pair.card.architecture].default_stage
+    return architecture(pair.card.architecture).default_stage
 
 
 def upload(client: httpx.Client, data: bytes, name: str = "photo.jpg") -> dict[str, Any]:
@@ -224,7 +224,7 @@ def shown(client, example, last_stage) -> Shown:
 @pytest.fixture(scope="session")
 def direct(pair, last_stage) -> PictureComparison:
     """The same comparison, computed here."""
-    square = prepare(read_upload(EXAMPLES / "daffodil.jpg").image, pair.card.input_size)
+    square = prepare(read_upload(EXAMPLES / "daffodil.jpg").image, pair.card.input_size, pair.card.short_side)
     return compare_picture(pair, square, "shared", stage=last_stage)
 
 
@@ -282,7 +282,7 @@ def test_the_probabilities_sum_to_1_and_the_answer_is_the_most_probable_class(sh
 @pytest.mark.parametrize("file", ["daffodil.jpg", "cat.jpg"])
 @pytest.mark.parametrize("number", range(3))
 def test_each_map_sums_to_1_at_each_stage_unless_it_is_empty(client, pair, file, number):
-    stage = list(ARCHITECTURES[pair.card.architecture].stages)[number]
+    stage = list(architecture(pair.card.architecture).stages)[number]
     numbers = compare(client, upload(client, (EXAMPLES / file).read_bytes()), stage=stage).numbers
     assert numbers["stage"] == stage
     for arm in numbers["arms"].values():
@@ -346,7 +346,7 @@ def test_each_its_own_explains_each_first_class_and_warns_when_they_differ(clien
 
 
 def test_with_all_levels_the_page_warns_and_answers_as_that_quantizer_does(client, example, shown, pair, last_stage):
-    square = prepare(read_upload(EXAMPLES / "daffodil.jpg").image, pair.card.input_size)
+    square = prepare(read_upload(EXAMPLES / "daffodil.jpg").image, pair.card.input_size, pair.card.short_side)
     expected = compare_picture(pair, square, "shared", stage=last_stage, quantizer="all levels")
     answer = compare(client, example, stage=last_stage, quantizer=FORMULA)
     for arm in ARMS:
@@ -489,7 +489,7 @@ def test_the_list_of_pairs_is_that_of_the_cards(client):
             "name": card.name,
             "title": card.title,
             "class_names": list(card.class_names),
-            "stages": list(ARCHITECTURES[card.architecture].stages),
+            "stages": list(architecture(card.architecture).stages),
             "test_set": asdict(card.results["test"]),
         }
         for card in cards

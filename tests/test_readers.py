@@ -5,18 +5,24 @@ import io
 import pickle
 import tarfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
-from torchvision.datasets import CIFAR100, Flowers102
+from torchvision.datasets import CIFAR100, Flowers102, Imagenette, OxfordIIITPet
+from torchvision.models import ResNet18_Weights
 
+from jpegdl.training import folders, readers
 from jpegdl.training.data import Dataset, Examples, hold_out, open_picture
+from jpegdl.training.folders import synset_names
 from jpegdl.training.readers import READERS, read_dataset
+from jpegdl.training.torchvision_sets import DOWNLOADS
+from jpegdl.training.validation import with_validation
 from tests.tiny import colour_of, number_of, write_flowers17
 
 
@@ -92,7 +98,7 @@ def test_no_picture_is_in_two_parts(flowers17):
 
 # First 50 classes of CUB-200-2011
 
-CUB_NAMES = [f"{number + 1:03}.{chr(122 - number % 26)}_Bird_{number}" for number in range(51)]
+CUB_NAMES = [f"{number + 1:03}.{chr(122 - number % 26)}_Bird_{number}" for number in range(200)]
 
 
 def write_cub(root: Path, classes: int) -> None:
@@ -141,6 +147,59 @@ def test_cub50_packed_and_unpacked_are_the_same_data_set_in_the_same_order(tmp_p
     packed, unpacked = read_dataset("cub50", tmp_path), read_dataset("cub50", tmp_path / "all")
     for name, examples in parts(packed).items():
         assert contents(examples) == contents(parts(unpacked)[name])
+
+
+def test_cub200_has_all_200_classes_in_the_official_split(tmp_path):
+    write_cub(tmp_path, 200)
+    dataset = read_dataset("cub200", tmp_path)
+    for examples, count in ((dataset.train, 3), (dataset.validation, 1), (dataset.test, 2)):
+        assert Counter(examples.labels) == each(200, count)
+        assert seen_numbers(examples) == [label % 125 for label in examples.labels]  # there are 125 colours
+    assert dataset.class_names[199] == "i Bird 199"
+    assert dataset.title == "CUB-200-2011"
+
+
+# Stanford Dogs
+
+DOGS = ("n02085620-Chihuahua", "n02085782-Japanese_spaniel", "n02116738-African_hunting_dog")
+
+
+def dogs_paths(part: str, count: int) -> list[str]:
+    """`count` pictures of each breed, in the mixed order of their numbers."""
+    return [f"{name}/{name.split('-')[0]}_{part}{index}.jpg" for index in range(count) for name in reversed(DOGS)]
+
+
+def write_dogs(folder: Path, lists: str = ".") -> None:
+    """The official layout: Images/ and lists of which the field file_list holds the pictures."""
+    (folder / lists).mkdir(exist_ok=True)
+    for part, count in (("train", 5), ("test", 2)):
+        paths = dogs_paths(part, count)
+        column = np.empty((len(paths), 1), dtype=object)
+        column[:, 0] = paths
+        savemat(folder / lists / f"{part}_list.mat", {"file_list": column, "labels": np.ones((len(paths), 1))})
+        for path in paths:
+            save_picture(folder / "Images" / path, DOGS.index(path.split("/")[0]))
+
+
+@pytest.mark.parametrize("lists", [".", "lists"])
+def test_stanford_dogs_has_the_official_lists_and_a_tenth_of_train_as_validation(tmp_path, lists):
+    write_dogs(tmp_path, lists)
+    dataset = read_dataset("stanford_dogs", tmp_path)
+    assert_parts_are(dataset, each(3, 4), each(3, 1), each(3, 2))
+    assert dataset.class_names == ("Chihuahua", "Japanese spaniel", "African hunting dog")
+    assert [Path(str(path)).name[10:14] for path in dataset.test.pictures] == ["test"] * 6
+
+
+def test_stanford_dogs_in_folders_is_the_same_data_set_if_it_has_the_official_counts(tmp_path, monkeypatch):
+    write_dogs(tmp_path / "lists")
+    for part, count in (("train", 5), ("test", 2)):
+        monkeypatch.setitem(readers._DOGS_COUNTS, part, 3 * count)
+        for path in dogs_paths(part, count):
+            save_picture(tmp_path / "folders" / part / path, DOGS.index(path.split("/")[0]))
+    listed, folders = (read_dataset("stanford_dogs", tmp_path / name) for name in ("lists", "folders"))
+    assert folders.class_names == listed.class_names
+    for name, examples in parts(folders).items():
+        assert Counter(contents(examples)) == Counter(contents(parts(listed)[name]))
 
 
 # CIFAR-100
@@ -249,6 +308,27 @@ def test_flowers102_has_its_three_official_parts(tmp_path, monkeypatch):
     assert dataset.class_names[0] == "pink primrose"
 
 
+def test_flowers102_as_the_authors_split_it_tests_on_the_official_validation_part(tmp_path, monkeypatch):
+    write_flowers102(tmp_path, monkeypatch)
+    dataset = read_dataset("flowers102-authors", tmp_path)
+    assert_parts_are(dataset, each(3, 1), each(3, 1), each(3, 1))
+    assert flower_numbers(dataset.train) == {4, 5, 6}
+    assert flower_numbers(dataset.test) == {1, 2, 3}
+    assert flower_numbers(dataset.validation) < {7, 8, 9, 10, 11, 12}
+
+
+def test_flowers102_trainval_trains_on_both_official_parts_but_a_tenth(tmp_path, monkeypatch):
+    write_flowers102(tmp_path, monkeypatch)
+    dataset = read_dataset("flowers102-trainval", tmp_path)
+    assert_parts_are(dataset, each(3, 1), each(3, 1), each(3, 2))
+    assert flower_numbers(dataset.train) | flower_numbers(dataset.validation) == {1, 2, 3, 4, 5, 6}
+    assert flower_numbers(dataset.test) == {7, 8, 9, 10, 11, 12}
+
+
+def flower_numbers(examples: Examples) -> set[int]:
+    return {int(Path(str(path)).stem.split("_")[1]) for path in examples.pictures}
+
+
 def write_pets(folder: Path) -> None:
     inner = folder / "oxford-iiit-pet"
     for part, count in (("trainval", 4), ("test", 2)):
@@ -294,12 +374,100 @@ def test_imagefolder_with_all_three_folders_validates_on_val(tmp_path):
     assert_parts_are(read_dataset("imagefolder", tmp_path), each(3, 4), each(3, 2), each(3, 3))
 
 
+# ImageNet and Imagenette: files are listed, not opened, so empty ones do
+
+SYNSETS = tuple(synset_names())
+
+
+def touch(folder: Path, counts: dict[str, int], classes: Sequence[str]) -> None:
+    for part, count in counts.items():
+        for name in classes:
+            inner = folder / part / name
+            inner.mkdir(parents=True)
+            for index in range(count):
+                (inner / f"{index}.JPEG").touch()
+
+
+def test_imagenet_has_the_standard_class_numbers_and_the_official_validation_part_as_test(tmp_path):
+    touch(tmp_path, {"train": 2, "val": 1}, SYNSETS)
+    dataset = read_dataset("imagenet", tmp_path)
+    assert [Counter(examples.labels) for examples in parts(dataset).values()] == [each(1000, 1)] * 3
+    assert dataset.test.pictures[388] == tmp_path / "val" / "n02510455" / "0.JPEG"
+    assert dataset.test.labels[388] == 388
+    known = ResNet18_Weights.IMAGENET1K_V1.meta["categories"]
+    assert sum(ours == theirs for ours, theirs in zip(dataset.class_names, known, strict=True)) > 950
+    assert (dataset.class_names[388], dataset.class_names[134]) == ("giant panda", "crane (n02012849)")
+    assert len(set(dataset.class_names)) == 1000
+
+
+def test_a_hundredth_of_imagenets_training_part_validates():
+    examples = Examples(tuple(bytes([n]) for n in range(250)) * 2, (0,) * 250 + (1,) * 250)
+    rest, validation = with_validation(examples, one_in=100)
+    assert (Counter(rest.labels), Counter(validation.labels)) == (each(2, 248), each(2, 2))
+
+
+@pytest.mark.parametrize("inside", [".", "imagenette2", "imagenette2-320"])
+def test_imagenette_with_its_official_counts_has_readable_class_names(tmp_path, monkeypatch, inside):
+    write_imagenette(tmp_path / inside, monkeypatch)
+    dataset = read_dataset("imagenette", tmp_path)
+    assert [Counter(examples.labels) for examples in parts(dataset).values()] == [each(3, 4), each(3, 1), each(3, 2)]
+    assert dataset.class_names == ("tench", "French horn", "some name")
+
+
+def write_imagenette(folder: Path, monkeypatch: Any) -> None:
+    monkeypatch.setitem(folders._IMAGENETTE_COUNTS, "train", 15)
+    monkeypatch.setitem(folders._IMAGENETTE_COUNTS, "val", 6)
+    touch(folder, {"train": 5, "val": 2}, ("n01440764", "n03394916", "some_name"))
+
+
+# Downloads
+
+
+def test_a_data_set_is_downloaded_only_when_asked_for(tmp_path, monkeypatch):
+    asked: list[Path] = []
+
+    def bring(data_set: OxfordIIITPet) -> None:
+        asked.append(tmp_path / "new")
+        write_pets(Path(data_set.root))
+
+    monkeypatch.setattr(OxfordIIITPet, "_download", bring)
+    with pytest.raises(ValueError, match="new is not a folder"):
+        read_dataset("pets", tmp_path / "new")
+    (tmp_path / "new").mkdir()
+    with pytest.raises(ValueError, match="oxford-iiit-pet is missing"):
+        read_dataset("pets", tmp_path / "new")
+    assert asked == []
+    (tmp_path / "new").rmdir()
+    assert_parts_are(read_dataset("pets", tmp_path / "new", download=True), each(2, 3), each(2, 1), each(2, 2))
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("name", DOWNLOADS)
+def test_a_download_that_fails_is_one_sentence(tmp_path, monkeypatch, name):
+    def fail(_: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr(CIFAR100, "download", fail)
+    monkeypatch.setattr(Flowers102, "download", fail)
+    monkeypatch.setattr(OxfordIIITPet, "_download", fail)
+    monkeypatch.setattr(Imagenette, "_download", fail)
+    with pytest.raises(ValueError, match=f"{name} could not be downloaded to .*no network.*check network"):
+        read_dataset(name, tmp_path / "new", download=True)
+
+
+def test_what_cannot_be_downloaded_says_so(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"cub200 cannot be downloaded here, only cifar100, .*pass its folder with --data"
+    ):
+        read_dataset("cub200", tmp_path, download=True)
+
+
 # What is refused
 
 
 def folders_without(path: str) -> Callable[[Path, Any], None]:
     def make(folder: Path, _: Any) -> None:
-        write_folders(folder, {"train": 2, "test": 1})
+        write_folders(folder, {"train": 2, path.split("/")[0].replace("train", "test"): 1})
         for file in sorted((folder / path).rglob("*"), reverse=True):
             file.rmdir() if file.is_dir() else file.unlink()
         (folder / path).rmdir()
@@ -365,6 +533,45 @@ def nothing(folder: Path, _: Any) -> None:
     folder.mkdir(exist_ok=True)
 
 
+def cub_of(classes: int) -> Callable[[Path, Any], None]:
+    return lambda folder, _: write_cub(folder, classes)
+
+
+def dogs_without(path: str) -> Callable[[Path, Any], None]:
+    def make(folder: Path, _: Any) -> None:
+        write_dogs(folder)
+        (folder / path).unlink()
+
+    return make
+
+
+def dogs_with_a_broken_list(folder: Path, _: Any) -> None:
+    write_dogs(folder)
+    (folder / "test_list.mat").write_bytes(b"not a list")
+
+
+def dogs_with_another_split(folder: Path, _: Any) -> None:
+    touch(folder, {"train": 3, "test": 2}, DOGS)
+
+
+def imagenet_of(train: Sequence[str], val: Sequence[str]) -> Callable[[Path, Any], None]:
+    def make(folder: Path, _: Any) -> None:
+        touch(folder, {"train": 2}, train)
+        touch(folder, {"val": 1}, val)
+
+    return make
+
+
+def imagenet_with_a_flat_val(folder: Path, _: Any) -> None:
+    touch(folder, {"train": 2}, SYNSETS[:3])
+    (folder / "val").mkdir()
+    (folder / "val" / "ILSVRC2012_val_00000001.JPEG").touch()
+
+
+def imagenette_of_another_edition(folder: Path, _: Any) -> None:
+    touch(folder, {"train": 3, "val": 2}, SYNSETS[:10])
+
+
 REFUSALS: dict[str, tuple[str, Callable[[Path, Any], None], str]] = {
     "flowers17, empty": ("flowers17", nothing, "0 pictures in 0 folders; Flowers-17 has 1360 in 17 folders"),
     "flowers17, incomplete": ("flowers17", flowers_without_one, "1359 pictures in 17 folders"),
@@ -377,6 +584,39 @@ REFUSALS: dict[str, tuple[str, Callable[[Path, Any], None], str]] = {
         f"images/{CUB_NAMES[7]}/{CUB_NAMES[7]}_2.jpg is listed",
     ),
     "cub50, cut tar": ("cub50", cut_tar, "cub50_test.tar is not a complete tar file; copy it again"),
+    "cub200, 50 classes": ("cub200", cub_of(50), "classes.txt lists 50 classes, not 200; use all of CUB-200-2011"),
+    "dogs, empty": (
+        "stanford_dogs",
+        nothing,
+        "neither train_list.mat and test_list.mat with Images/ nor train/ and test/",
+    ),
+    "dogs, one list": ("stanford_dogs", dogs_without("train_list.mat"), "neither train_list.mat and test_list.mat"),
+    "dogs, a picture gone": (
+        "stanford_dogs",
+        dogs_without(f"Images/{DOGS[1]}/n02085782_train3.jpg"),
+        "n02085782_train3.jpg is missing, with 0 others",
+    ),
+    "dogs, a broken list": ("stanford_dogs", dogs_with_a_broken_list, "test_list.mat is not Stanford Dogs' list"),
+    "dogs, another split": (
+        "stanford_dogs",
+        dogs_with_another_split,
+        "train holds 9 pictures, Stanford Dogs has 12000",
+    ),
+    "imagenet, empty": ("imagenet", nothing, "must hold train/<wnid>/ and val/<wnid>/"),
+    "imagenet, flat val": ("imagenet", imagenet_with_a_flat_val, "val must hold the classes of train/"),
+    "imagenet, 999": (
+        "imagenet",
+        imagenet_of(SYNSETS[1:], SYNSETS[1:]),
+        "each of ImageNet's 1000 synsets in train/ and in val/; 1 differ, check n01440764",
+    ),
+    "imagenet, an odd one": ("imagenet", imagenet_of([*SYNSETS, "n1"], [*SYNSETS, "n1"]), "1 differ, check n1"),
+    "imagenette, empty": ("imagenette", nothing, "must hold Imagenette's train/ and val/, or a folder imagenette2"),
+    "imagenette, no val": ("imagenette", folders_without("val"), "val is missing; Imagenette has train and val"),
+    "imagenette, another edition": (
+        "imagenette",
+        imagenette_of_another_edition,
+        "train holds 30 pictures, Imagenette has 9469 there; use the official split, or read the folder as imagefolder",
+    ),
     "cifar100, empty": ("cifar100", nothing, "neither cifar100_part1.tar and cifar100_part2.tar nor torchvision's"),
     "cifar100, a sheet gone": ("cifar100", cifar_one_label_short, "part2.tar has 300 pictures and 400 labels"),
     "cifar100, no labels": ("cifar100", cifar_without_labels, "part1.tar has no labels.npz"),

@@ -2,19 +2,17 @@
 
 import dataclasses
 import json
+import math
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from scipy.fft import dctn, idctn
-from scipy.stats import ks_2samp
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.optim import SGD, Adam, Optimizer
-from torchvision.transforms import RandomResizedCrop
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from jpegdl.__main__ import main
 from jpegdl.codec.jpegfile import integer_tables
@@ -23,14 +21,16 @@ from jpegdl.pairs.checkpoints import load_pair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier
 from jpegdl.pairs.prepare import prepare
 from jpegdl.training import loop
-from jpegdl.training.augment import random_crops, random_resized_crop, resample
-from jpegdl.training.data import Dataset, Examples, PreparedTensors, TrainingTensors, open_picture, training_tensors
-from jpegdl.training.loop import Epoch, fit, make_optimizers
-from jpegdl.training.pair import departures, initial_tables, train_pair
+from jpegdl.training.batches import tensor_batches
+from jpegdl.training.catalogue import RECIPES
+from jpegdl.training.data import Dataset, Examples, PreparedTensors, TrainingSet, TrainingTensors, open_picture
+from jpegdl.training.initial import initial_tables, mean_absolute_tables
+from jpegdl.training.loop import Epoch, constrain, fit, make_optimizers
+from jpegdl.training.pair import Run, departures, train_pair
 from jpegdl.training.readers import read_dataset
-from jpegdl.training.recipes import RECIPES, Recipe
+from jpegdl.training.recipes import Recipe
 from jpegdl.training.sensitivity import inverse_sensitivity_tables, sensitivity
-from tests.tiny import TINY, add_tiny, colour_of, noise_bytes, smooth_picture, tables, write_flowers17
+from tests.tiny import TINY, add_tiny, colour_of, noise_bytes, tables, write_flowers17
 
 CPU = torch.device("cpu")
 
@@ -54,15 +54,16 @@ def model_for(arm: Arm, seed: int = 0) -> Classifier:
     return build_classifier(TINY, 3, seed=seed, codec=codec)
 
 
-def coloured(count: int) -> tuple[TrainingTensors, PreparedTensors]:
+def coloured(count: int, plan: Recipe | None = None) -> tuple[TrainingSet, PreparedTensors]:
     """Pictures of three classes that a mean colour tells apart: what any network can learn."""
     labels = torch.arange(count) % 3
     colours = torch.tensor([colour_of(int(7 * label)) for label in labels]).view(count, 3, 1, 1)
     pictures = (colours + noise_bytes(count, 32) / 8).clamp(0, 255).to(torch.uint8)
     shapes = torch.tensor([(24, 40)]).expand(count, 2)
-    return TrainingTensors(pictures, shapes, labels), PreparedTensors(
-        pictures[:9, :, :16, :16].contiguous(), labels[:9]
-    )
+    plan = plan or recipe()
+    batches = tensor_batches(plan, TrainingTensors(pictures, shapes, labels), 3, CPU)
+    validation = PreparedTensors(pictures[:9, :, :16, :16].contiguous(), labels[:9])
+    return TrainingSet(batches, math.ceil(count / plan.batch_size)), validation
 
 
 # Recipes
@@ -70,12 +71,12 @@ def coloured(count: int) -> tuple[TrainingTensors, PreparedTensors]:
 
 def test_the_learning_rate_falls_tenfold_after_each_milestone():
     steps = recipe(epochs=6, milestones=(2, 4))
-    assert [steps.learning_rate_at(epoch) for epoch in range(1, 7)] == pytest.approx([0.1, 0.1, 0.01, 0.01, 1e-3, 1e-3])
+    assert [steps.learning_rate_at(epoch) for epoch in range(6)] == pytest.approx([0.1, 0.1, 0.01, 0.01, 1e-3, 1e-3])
 
 
 def test_the_paper_recipe_for_fine_grained_data_is_200_epochs_from_0_1_with_falls_after_100_and_150():
     paper = RECIPES["flowers17-resnet18"]
-    rates = [paper.learning_rate_at(epoch) for epoch in (1, 100, 101, 150, 151, 200)]
+    rates = [paper.learning_rate_at(epoch) for epoch in (0, 99, 100, 149, 150, 199)]
     assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 1e-3, 1e-3])
     assert (paper.batch_size, paper.momentum, paper.weight_decay, paper.alpha, paper.max_index) == (
         32,
@@ -115,104 +116,23 @@ def test_the_tables_are_in_one_optimiser_without_decay_and_the_network_in_the_ot
     assert len(make_optimizers(model_for("baseline"), recipe())) == 1
 
 
-# Crops
-
-SHAPES = [(256, 256), (256, 353), (500, 256), (90, 97)]
-
-
-def torchvisions_crops(shape: tuple[int, int], count: int) -> np.ndarray:
-    picture = torch.zeros(3, *shape)
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        crops = [RandomResizedCrop.get_params(picture, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(count)]
-    return np.array(crops, dtype=float)
+def test_with_adamw_only_matrices_decay_and_tables_in_their_own_optimiser_follow_the_recipe():
+    model = model_for("jpegdl")
+    network, steps = make_optimizers(model, recipe(optimizer="adamw", weight_decay=0.05, table_optimizer="sgd"))
+    decays = {id(p): group["weight_decay"] for group in network.param_groups for p in group["params"]}
+    expected = {id(p): 0.05 if p.ndim > 1 else 0.0 for p in model.backbone.parameters()}
+    assert (type(network), decays) == (AdamW, expected)
+    assert (type(steps), steps.param_groups[0]["momentum"]) == (SGD, 0.9)
+    assert len(make_optimizers(model, recipe(table_optimizer="none"))) == 1
 
 
-def our_crops(shape: tuple[int, int], count: int) -> np.ndarray:
-    shapes = torch.tensor([shape]).expand(count, 2)
-    return random_crops(shapes, torch.Generator().manual_seed(2)).numpy().astype(float)
-
-
-@pytest.mark.parametrize("shape", [*SHAPES, (8, 300), (300, 8), (1, 1)])
-def test_crops_are_whole_pixels_inside_the_picture(shape):
-    top, left, height, width = our_crops(shape, 2000).T
-    assert all((values == values.round()).all() for values in (top, left, height, width))
-    assert min(top.min(), left.min()) >= 0
-    assert min(height.min(), width.min()) >= 1
-    assert (top + height).max() <= shape[0]
-    assert (left + width).max() <= shape[1]
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_crops_are_distributed_as_torchvisions(shape):
-    ours, theirs = our_crops(shape, 2000).T, torchvisions_crops(shape, 2000).T
-    for measure in (
-        lambda top, left, height, width: height * width,
-        lambda top, left, height, width: width / height,
-        lambda top, left, height, width: top / np.maximum(shape[0] - height, 1),
-        lambda top, left, height, width: left / np.maximum(shape[1] - width, 1),
-    ):
-        assert ks_2samp(measure(*ours), measure(*theirs)).pvalue > 1e-3
-        assert ks_2samp(measure(*ours) * 1.1 + 0.02, measure(*theirs)).pvalue < 1e-3  # it can tell a small difference
-
-
-@pytest.mark.parametrize("shape", [(8, 300), (300, 8)])
-def test_where_no_crop_fits_the_largest_centred_one_is_torchvisions(shape):
-    assert np.array_equal(np.unique(our_crops(shape, 50), axis=0), np.unique(torchvisions_crops(shape, 50), axis=0))
-
-
-def resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(picture).astype(float)
-
-
-def whole(values: float, count: int = 1) -> Tensor:
-    return torch.full((count,), float(values))
-
-
-@pytest.mark.parametrize(("side", "size"), [(64, 16), (50, 32), (16, 16), (10, 40)])
-def test_resampling_a_whole_picture_is_pillows_antialiased_bilinear(side, size):
-    pixels = np.random.default_rng(0).integers(0, 256, (side, side), dtype=np.uint8)
-    matrix = resample(whole(0), whole(side), torch.tensor([False]), side, size)[0].numpy()
-    assert np.abs(matrix @ pixels @ matrix.T - resized(pixels, size, size)).max() <= 1
-
-
-@pytest.mark.parametrize(("start", "length", "size"), [(5, 40, 16), (24, 8, 16), (0, 13, 13)])
-def test_resampling_a_stretch_uses_its_pixels_alone_as_pillow_does_after_a_crop(start, length, size):
-    pixels = np.random.default_rng(0).integers(0, 256, (1, 64), dtype=np.uint8)
-    matrix = resample(whole(start), whole(length), torch.tensor([False]), 64, size)[0].numpy()
-    expected = resized(np.ascontiguousarray(pixels[:, start : start + length]), 1, size)
-    assert np.abs(pixels @ matrix.T - expected).max() <= 1
-    assert not matrix[:, :start].any()
-    assert not matrix[:, start + length :].any()
-
-
-def test_flip_mirrors():
-    flip = torch.tensor([False, True])
-    plain, mirrored = resample(whole(3.5, 2), whole(20.25, 2), flip, 32, 16)
-    assert torch.allclose(mirrored, plain.flip(0), atol=1e-6)
-    assert not torch.allclose(mirrored, plain, atol=0.1)
-
-
-def test_a_crop_of_the_stretched_picture_is_the_crop_of_the_picture_half_of_them_mirrored():
-    picture = smooth_picture(180, 320)
-    data = training_tensors(Examples((np.asarray(picture),), (0,)))
-    assert data.images.shape == (1, 3, 256, 256)
-    assert data.shapes.tolist() == [[180, 320]]
-    images, shapes = data.images.expand(16, 3, 256, 256), data.shapes.expand(16, 2)
-    ours = random_resized_crop(images, shapes, 32, torch.Generator().manual_seed(5)) * 255
-    flips = 0
-    for crop, (top, left, height, width) in zip(
-        ours, random_crops(shapes, torch.Generator().manual_seed(5)).int().tolist(), strict=True
-    ):
-        box = np.asarray(picture)[top : top + height, left : left + width]
-        expected = resized(np.ascontiguousarray(box), 32, 32)
-        plain, mirrored = (
-            np.abs(crop.permute(1, 2, 0).numpy() - other).mean() for other in (expected, expected[:, ::-1])
-        )
-        flips += mirrored < plain
-        assert min(plain, mirrored) < 3
-    assert 3 <= flips <= 13
+def test_frozen_tables_want_no_gradient_dc_is_held_at_zero_and_alpha_follows_the_steps():
+    layer = model_for("jpegdl").codec
+    constrain(layer, recipe(table_optimizer="none", zero_dc=True, alpha=None, hardness=0.7))
+    assert not layer.steps.requires_grad
+    assert torch.allclose(layer.alpha * layer.steps.square(), torch.full((1, 2, 8, 8), 0.7))
+    grey = torch.full((1, 3, 16, 16), 0.9)  # nothing but DC
+    assert torch.allclose(layer(grey), torch.full_like(grey, 128 / 255), atol=1e-5)
 
 
 # Sensitivities and initial tables
@@ -232,7 +152,7 @@ def test_sensitivities_are_mean_squares_of_finite_differences_of_the_loss(batch_
     model = model_for("baseline")
     model.train()(noise_bytes(8, 16) / 255)  # batch statistics that are not the initial ones
     pictures, labels = noise_bytes(2, 16, seed=1), torch.tensor([0, 2])
-    found = sensitivity(model, pictures, labels, batch_size=batch_size)
+    found = sensitivity(model, zip(pictures.split(batch_size), labels.split(batch_size), strict=True))
 
     model.double()
     to_ycbcr = np.array(
@@ -280,11 +200,27 @@ def test_a_sensitivity_that_is_not_positive_and_finite_is_refused(value):
 
 def test_every_round_starts_from_the_same_table():
     clean = PreparedTensors(noise_bytes(4, 16), torch.tensor([0, 1, 2, 0]))
-    steps = initial_tables(recipe(initial_tables="inverse_sensitivity", rounds=3), model_for("baseline"), clean)
+    steps = initial_tables(recipe(initial_tables="inverse sensitivity", rounds=3), model_for("baseline"), clean)
     assert steps.shape == (3, 2, 8, 8)
     assert torch.equal(steps[0], steps[2])
     assert steps[0, 0].max() == pytest.approx(10)
     assert torch.equal(initial_tables(recipe(), model_for("baseline"), clean), torch.ones(1, 2, 8, 8))
+    standard = initial_tables(recipe(initial_tables="standard"), model_for("baseline"), clean)
+    assert (standard[0, 0, 0, 0], standard[0, 1, 7, 7]) == (16, 99)  # Annex K's corners
+
+
+@pytest.mark.parametrize("bits", [8, 11])
+def test_tables_from_mean_absolute_coefficients_are_two_means_over_the_root_of_half_the_levels(bits):
+    pictures = noise_bytes(3, 16)
+    to_ycbcr = np.array(
+        [[0.299, 0.587, 0.114], [-0.299 / 1.772, -0.587 / 1.772, 0.5], [0.5, -0.587 / 1.402, -0.114 / 1.402]]
+    )
+    ycbcr = np.einsum("cr,prhw->pchw", to_ycbcr, pictures.numpy().astype(float) - 128)
+    coefficients = dctn(ycbcr.reshape(3, 3, 2, 8, 2, 8), axes=(3, 5), norm="ortho")
+    mean = np.abs(coefficients).mean((0, 2, 4))
+    expected = 2 * np.stack([mean[0], (mean[1] + mean[2]) / 2]) / math.sqrt(2 ** (bits - 1))
+    found = mean_absolute_tables([(pictures[:2], torch.zeros(2)), (pictures[2:], torch.zeros(1))], bits, CPU)
+    assert np.allclose(found.numpy(), expected, rtol=1e-4)
 
 
 # The loop
@@ -293,9 +229,9 @@ def test_every_round_starts_from_the_same_table():
 def run(
     arm: Arm, *, epochs: int = 4, state: Path | None = None, stop: int = 99, **changes
 ) -> tuple[Classifier, list[Epoch]]:
-    train, validation = coloured(30)
-    model, history = model_for(arm), []
     plan = recipe(epochs=epochs, **changes)
+    train, validation = coloured(30, plan)
+    model, history = model_for(arm), []
     for epoch in fit(model, plan, train, validation, seed=5, device=CPU, state_file=state):
         history.append(epoch)
         if epoch.number == stop:
@@ -413,14 +349,14 @@ def small_dataset(count: int = 24) -> Dataset:
 
 
 def test_a_pair_interrupted_in_its_second_arm_goes_on_to_the_same_weights_and_leaves_no_state(tmp_path):
-    plan = recipe(epochs=2, milestones=(1,), initial_tables="inverse_sensitivity")
+    plan = recipe(epochs=2, milestones=(1,), initial_tables="inverse sensitivity")
 
-    def interrupt(arm: Arm, epoch: Epoch) -> None:
+    def interrupt(seed: int, arm: Arm, epoch: Epoch) -> None:
         if (arm, epoch.number) == ("jpegdl", 1):
             raise KeyboardInterrupt
 
     def train(name: str, report) -> None:
-        train_pair(plan, small_dataset(), tmp_path / name, seed=1, device=CPU, report=report)
+        train_pair(plan, small_dataset(), tmp_path / name, Run(seeds=[1], device=CPU, report=report))
 
     train("whole", lambda *_: None)
     with pytest.raises(KeyboardInterrupt):
@@ -428,7 +364,7 @@ def test_a_pair_interrupted_in_its_second_arm_goes_on_to_the_same_weights_and_le
     assert not (tmp_path / "resumed").exists()
     assert (tmp_path / ".resumed.training").is_dir()
     reported: list[tuple[Arm, int]] = []
-    train("resumed", lambda arm, epoch: reported.append((arm, epoch.number)))
+    train("resumed", lambda seed, arm, epoch: reported.append((arm, epoch.number)))
     assert reported == [("baseline", 1), ("baseline", 2), ("jpegdl", 1), ("jpegdl", 2)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["resumed", "whole"]
     for arm in ARMS:
@@ -467,7 +403,7 @@ def recount(folder: Path, dataset: Dataset) -> dict[str, dict[str, int]]:
     """Right answers counted with the stored weights and nothing of analysis.evaluate."""
     pair, found = load_pair(folder), {}
     for name, examples in (("test", dataset.test), ("validation", dataset.validation)):
-        images = torch.stack([prepare(open_picture(item), 16) for item in examples.pictures]) / 255
+        images = torch.stack([prepare(open_picture(item), 16, 18) for item in examples.pictures]) / 255
         with torch.no_grad():
             answers = {arm: torch.cat([pair.arm(arm)(part).argmax(1) for part in images.split(34)]) for arm in ARMS}
         counts = dict.fromkeys(("both", "only_baseline", "only_jpegdl", "neither"), 0)
@@ -495,15 +431,86 @@ def test_the_card_records_the_recipe_its_departures_and_every_epoch(trained):
     assert np.array(card.initial_tables)[0, 0].max() == pytest.approx(10)
 
 
-def test_evaluate_confirms_the_counts_and_changes_no_file(trained, flowers, capsys):
-    before = {path.name: path.read_bytes() for path in trained.iterdir()}
+def test_evaluate_confirms_the_counts_and_adds_every_input_to_both_networks(trained, flowers, capsys):
+    before = load_pair(trained).card
     assert command("evaluate", trained, "--data", flowers, "--device", "cpu") == 0
     assert "The counts equal the card's." in capsys.readouterr().out
-    assert {path.name: path.read_bytes() for path in trained.iterdir()} == before
+    after = load_pair(trained).card
+    assert (after.results, after.weights) == (before.results, before.weights)
+    assert list(after.grid["cells"]) == ["raw", "soft", "exact", "hard", "file"]
+    assert after.grid["cells"]["soft"]["jpegdl"] == dataclasses.asdict(after.results["test"])
+    files = {path.name: path.read_bytes() for path in trained.iterdir()}
+    assert command("evaluate", trained, "--data", flowers, "--device", "cpu") == 0
+    assert {path.name: path.read_bytes() for path in trained.iterdir()} == files
+
+
+def test_attack_prints_no_number_without_its_checks_and_keeps_them_in_the_card(trained, flowers, capsys):
+    attack = ["attack", trained, "--data", flowers, "--device", "cpu", "--epsilons", 4, "--limit", 6, "--queries", 5]
+    assert command(*attack, "--steps", 50, "--restarts", 2) == 0
+    progress, _, table = capsys.readouterr().out.partition("7 of 7 attacks done")
+    assert "%" not in progress
+    assert "zero" in table.lower()
+    assert "hardness" in table
+    rows = load_pair(trained).card.robustness
+    assert [row["attack"]["name"] for row in rows][:2] == ["FGSM", "PGD, as in the paper"]
+    assert {row["checks"]["n"] for row in rows} == {6}
+    assert command(*attack, "--steps", 2, "--restarts", 1) == 0
+    assert "%" not in capsys.readouterr().out.partition("7 of 7 attacks done")[2]
+
+
+def test_a_record_keeps_the_card_without_weights_and_joins_the_results(trained, tmp_path, capsys):
+    assert command("record", trained, "--out", tmp_path / "records") == 0
+    (file,) = (tmp_path / "records").iterdir()
+    assert file.stat().st_size < 60_000
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    arguments = ["results", "--checkpoints", nothing, "--records", file.parent, "--out", tmp_path / "results.md"]
+    assert command(*arguments) == 0
+    assert "0 pairs, 1 runs without weights" in capsys.readouterr().out
+    assert "flowers" in (tmp_path / "results.md").read_text()
+
+
+def test_the_list_of_recipes_needs_no_data(capsys):
+    assert command("train", "--list") == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in RECIPES)
+    assert "71.14" in printed  # table 1, ResNet-32
+    assert command("train") == 2
+    assert "recipe and data and out must be given" in capsys.readouterr().err
+
+
+def test_several_seeds_share_one_card_and_a_baseline_can_be_taken(tmp_path):
+    plan, dataset = recipe(epochs=1, milestones=()), small_dataset()
+    reported: list[tuple[int, Arm]] = []
+    run = Run(seeds=[3, 1], device=CPU, report=lambda seed, arm, _: reported.append((seed, arm)))
+    pair = train_pair(plan, dataset, tmp_path / "pair", run)
+    assert reported == [(3, "baseline"), (3, "jpegdl"), (1, "baseline"), (1, "jpegdl")]
+    assert pair.card.seed == 3
+    (other,) = pair.card.other_seeds
+    alone = train_pair(plan, dataset, tmp_path / "alone", dataclasses.replace(run, seeds=[1])).card
+    assert other["seed"] == 1
+    assert other["results"] == {name: dataclasses.asdict(counts) for name, counts in alone.results.items()}
+    assert other["steps"] == alone.history["jpegdl"][-1]["steps"]
+
+    control = dataclasses.replace(plan, name="control", quantizer="clip")
+    reported.clear()
+    taken = dataclasses.replace(run, seeds=[3], baseline=tmp_path / "pair")
+    found = train_pair(control, dataset, tmp_path / "control", taken)
+    assert reported == [(3, "jpegdl")]
+    first, second = (pair.baseline.state_dict(), found.baseline.state_dict())
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert found.card.history["baseline"] == pair.card.history["baseline"]
+    for changed, odd in ((dataclasses.replace(control, epochs=2), "epochs"), (control, "seed")):
+        other_run = dataclasses.replace(taken, seeds=[3 if odd == "epochs" else 4])
+        with pytest.raises(ValueError, match=f"baseline of pair was trained with another {odd}; train one instead"):
+            train_pair(changed, dataset, tmp_path / "refused", other_run)
 
 
 def test_results_and_tables_are_written_from_the_pair(trained, tmp_path, capsys):
-    assert command("results", "--checkpoints", trained.parent, "--out", tmp_path / "results.md") == 0
+    assert (
+        command("results", "--checkpoints", trained.parent, "--records", tmp_path, "--out", tmp_path / "results.md")
+        == 0
+    )
     assert "## flowers" in (tmp_path / "results.md").read_text()
     capsys.readouterr()
     assert command("tables", trained) == 0
@@ -539,7 +546,7 @@ def test_with_other_epochs_the_milestones_keep_their_share(monkeypatch, tmp_path
         raise ZeroDivisionError
 
     monkeypatch.setattr("jpegdl.__main__.train_pair", ask)
-    monkeypatch.setattr("jpegdl.__main__.read_dataset", lambda *_: None)
+    monkeypatch.setattr("jpegdl.__main__.read_dataset", lambda *_, **__: None)
     with pytest.raises(ZeroDivisionError):
         command("train", "flowers17-resnet18", "--data", tmp_path, "--out", tmp_path / "x", "--epochs", epochs)
     assert (asked[0].epochs, list(asked[0].milestones)) == (epochs, milestones)

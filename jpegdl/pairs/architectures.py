@@ -6,6 +6,7 @@ from functools import cache, partial
 
 from torch import nn
 
+from jpegdl.pairs.networks.densenet import densenet121
 from jpegdl.pairs.networks.library import find_stages, timm_build, timm_network, torchvision_build
 from jpegdl.pairs.networks.mobilenet_cifar import mobilenetv2_half
 from jpegdl.pairs.networks.preact_resnet import preact_resnet18
@@ -51,6 +52,7 @@ _RESNET_CIFAR = {"stage 1": "layer1", "stage 2": "layer2", "stage 3 (last)": "la
 _VGG = {"stage 2": "stage2", "stage 3": "stage3", "stage 4": "stage4", "stage 5 (last)": "stage5"}
 _RESNET = {"stage 2": "layer2", "stage 3": "layer3", "stage 4 (last)": "layer4"}
 
+# Where a norm and a ReLU follow a stage, what is explained is their output: GradCAM++ expects features >= 0.
 ARCHITECTURES: dict[str, Architecture] = {
     "resnet32": _cifar(partial(resnet_cifar, 32), _RESNET_CIFAR),
     "resnet56": _cifar(partial(resnet_cifar, 56), _RESNET_CIFAR),
@@ -66,15 +68,16 @@ ARCHITECTURES: dict[str, Architecture] = {
     "resnet18": _torchvision("resnet18", _RESNET),
     "resnet34": _torchvision("resnet34", _RESNET),
     "preact_resnet18": Architecture(
-        build=preact_resnet18, stages={"stage 2": "layer2", "stage 3": "layer3", "stage 4 (last)": "active"}
+        build=preact_resnet18,
+        stages={"stage 2": "layer3.0.before", "stage 3": "layer4.0.before", "stage 4 (last)": "active"},
     ),
-    "densenet121": _torchvision(
-        "densenet121",
-        {
-            "block 1": "features.denseblock1",
-            "block 2": "features.denseblock2",
-            "block 3": "features.denseblock3",
-            "block 4 (last)": "features.denseblock4",
+    "densenet121": Architecture(
+        build=densenet121,
+        stages={
+            "block 1": "features.transition1.relu",
+            "block 2": "features.transition2.relu",
+            "block 3": "features.transition3.relu",
+            "block 4 (last)": "relu",
         },
     ),
     "squeezenet1_1": _torchvision(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from jpegdl.codec.variants import QUANTIZERS
@@ -58,6 +58,15 @@ class PairCard:
             raise ValueError(f"max_index must be at least 2 or nothing, got {self.max_index!r}")
         if not isinstance(self.weights, Mapping) or not all(isinstance(f, Mapping) for f in self.weights.values()):
             raise ValueError("weights must hold the facts of each arm's file")
+
+
+def without_weights(card: PairCard) -> PairCard:
+    """The card of a run whose weights are not kept: no files, and of the tables' history only the last ones."""
+    history = {
+        arm: [epoch | {"steps": epoch["steps"] if epoch is epochs[-1] else None} for epoch in epochs]
+        for arm, epochs in card.history.items()
+    }
+    return replace(card, weights={}, history=history)
 
 
 def card_to_json(card: PairCard) -> str:

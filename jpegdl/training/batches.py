@@ -8,6 +8,7 @@ from torch import Tensor
 from jpegdl.training.augment import random_resized_crop, random_shifted_crop
 from jpegdl.training.data import Batch, Batches, TrainingTensors
 from jpegdl.training.recipes import Recipe
+from jpegdl.training.strong import strong_batch
 
 _PADDING = 4  # pixels, of CRD's random crops of 32-pixel pictures
 SMALLEST_BATCH = 2  # batch normalisation needs two values a channel
@@ -30,7 +31,7 @@ def tensor_batches(
             return random_shifted_crop(pictures, _PADDING, generator), targets
         if recipe.augmentation == "resized crop":
             return random_resized_crop(pictures, train.shapes[batch], recipe.input_size, generator), targets
-        raise ValueError(f"{recipe.name}: strong augmentation does not exist yet")
+        return strong_batch(pictures, train.shapes[batch], targets, num_classes, recipe.input_size, generator)
 
     def epoch(generator: torch.Generator) -> Iterator[Batch]:
         order = torch.randperm(len(labels), generator=generator)

@@ -22,7 +22,7 @@ def initial_tables(recipe: Recipe, baseline: Classifier, clean: Prepared) -> Ten
         case "mean absolute":
             tables = mean_absolute_tables(clean.batches(), recipe.bits or 8, baseline.mean.device)
         case "standard":
-            tables = torch.from_numpy(STANDARD_TABLES).float()
+            tables = torch.tensor(STANDARD_TABLES, dtype=torch.float32)
         case "ones":
             tables = torch.ones(2, 8, 8)
     return tables.expand(recipe.rounds, 2, 8, 8).clone()

@@ -1,7 +1,8 @@
-"""Files of the public packs: tar archives and official lists, read into memory, nothing unpacked to disk."""
+"""Files of public data sets: tar archives and official lists, read into memory, nothing unpacked to disk."""
 
 import io
 import tarfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -45,6 +46,27 @@ def numbered_lines(files: Mapping[str, Path | bytes], name: str) -> list[list[st
     content = files[name]
     text = content.decode() if isinstance(content, bytes) else content.read_text()
     return [line.split(maxsplit=1) for line in text.splitlines() if line.strip()]
+
+
+def dogs_lists(folder: Path) -> list[list[str]] | None:
+    """Paths inside Images/ of Stanford Dogs' training and test parts, from train_list.mat and test_list.mat.
+
+    The lists stand in `folder` or in `folder`/lists; None if there are none.
+    """
+    for place in (folder, folder / "lists"):
+        files = [place / f"{part}_list.mat" for part in ("train", "test")]
+        if all(file.is_file() for file in files):
+            return [_dogs_list(file) for file in files]
+    return None
+
+
+def _dogs_list(file: Path) -> list[str]:
+    from scipy.io.matlab import MatReadError, loadmat  # here, since only this data set needs it
+
+    try:
+        return [str(row[0].item()) for row in loadmat(file)["file_list"]]
+    except (MatReadError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, zlib.error):
+        raise ValueError(f"{file} is not Stanford Dogs' list of pictures; unpack lists.tar again") from None
 
 
 def cifar_packs(packs: Iterable[Path]) -> tuple[tuple[str, ...], Examples, Examples]:

@@ -1,6 +1,7 @@
 """Both arms of a pair from one recipe: baseline, initial tables, JPEG-DL, counts, card; for one seed or several."""
 
 import math
+import os
 import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from jpegdl.training import processes
 from jpegdl.training.batches import tensor_batches
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.data import (
+    Batches,
     Dataset,
     Examples,
     Prepared,
@@ -33,6 +35,7 @@ from jpegdl.training.data import (
     prepared_tensors,
     training_tensors,
 )
+from jpegdl.training.imagenet import PreparedStream, streamed_batches
 from jpegdl.training.initial import initial_tables
 from jpegdl.training.loop import Epoch, fit
 from jpegdl.training.recipes import Recipe, shared_settings
@@ -41,6 +44,7 @@ Report = Callable[[int, Arm, Epoch], None]  # seed, arm, epoch
 
 _STATISTICS = 10_000  # pictures that initial tables are taken from, as in the paper on CIFAR-100
 _IN_MEMORY = 20_000  # files; larger sets are read from disk batch by batch
+_WORKERS = min(16, os.cpu_count() or 1)  # processes that decode them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,14 +184,25 @@ def _taken_baseline(recipe: Recipe, dataset: Dataset, seed: int, folder: Path) -
 
 def _data(recipe: Recipe, dataset: Dataset, device: torch.device) -> _Data:
     size, short_side = recipe.input_size, short_side_of(recipe.architecture, recipe.input_size)
-    share: dict[str, int] = {"rank": processes.rank(), "count": processes.count()}
-    shrunk = size if recipe.augmentation == "shifted crop" else None
-    stored = training_tensors(dataset.train, shrunk)
-    batches = tensor_batches(recipe, stored, len(dataset.class_names), device, **share)
     return _Data(
-        train=TrainingSet(batches, math.ceil(len(dataset.train) / recipe.batch_size)),
-        clean=_prepared(evenly(dataset.train, _STATISTICS), size, short_side),
-        validation=_prepared(dataset.validation, size, short_side),
+        train=TrainingSet(_batches(recipe, dataset, device), math.ceil(len(dataset.train) / recipe.batch_size)),
+        clean=prepared(evenly(dataset.train, _STATISTICS), size, short_side),
+        validation=prepared(dataset.validation, size, short_side),
+    )
+
+
+def _batches(recipe: Recipe, dataset: Dataset, device: torch.device) -> Batches:
+    rank, count = processes.rank(), processes.count()
+    if not _streams(dataset.train):
+        stored = training_tensors(dataset.train, recipe.input_size if recipe.augmentation == "shifted crop" else None)
+        return tensor_batches(recipe, stored, len(dataset.class_names), device, rank=rank, count=count)
+    if recipe.augmentation != "resized crop":
+        raise ValueError(
+            f"{recipe.name}: {recipe.augmentation} needs all pictures in memory, at most {_IN_MEMORY} files; "
+            f"got {len(dataset.train)}; use a resized crop"
+        )
+    return streamed_batches(
+        dataset.train, recipe.input_size, recipe.batch_size, workers=_WORKERS, device=device, rank=rank, count=count
     )
 
 
@@ -200,7 +215,10 @@ def short_side_of(name: str, input_size: int) -> int:
     return round(input_size * architecture(name).short_side)
 
 
-def _prepared(examples: Examples, size: int, short_side: int) -> Prepared:
+def prepared(examples: Examples, size: int, short_side: int) -> Prepared:
+    """Pictures as a network is tested on them, from memory or, if they are many files, from disk."""
+    if _streams(examples):
+        return PreparedStream(examples, size, short_side, _WORKERS)
     return prepared_tensors(examples, size, short_side)
 
 
@@ -263,7 +281,7 @@ def measure(folder: Path, dataset: Dataset, device: torch.device) -> PairCard:
     for name, examples in (("test", dataset.test), ("validation", dataset.validation)):
         scores: dict[Arm, list[Tensor]] = {arm: [] for arm in ARMS}
         labels = []
-        for images, targets in _prepared(examples, pair.card.input_size, pair.card.short_side).batches():
+        for images, targets in prepared(examples, pair.card.input_size, pair.card.short_side).batches():
             labels.append(targets)
             for arm in ARMS:
                 scores[arm].append(logits(pair.arm(arm), images))

@@ -1,0 +1,177 @@
+"""What the paper claims, and what the runs at hand say about it, by rules instead of by hand."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from jpegdl.analysis.grid_section import RAW_BITS, read_grid
+from jpegdl.analysis.markdown import effect_text, format_p, signed
+from jpegdl.analysis.robustness_section import finding, read_rows
+from jpegdl.analysis.runs import LEVEL, TrainedRun, ahead_of, gain, groups, limits, unpaired
+
+SAME_ACCURACY = 1.0  # points by which files may differ from the soft layer and count as equal
+
+RULES = (
+    "A claim counts as supported only by a *full* run: the paper's data and network, the recipe without departures, "
+    "at least two seeds, and a clear difference. A difference is clear if all seeds have the same sign and either each "
+    f"has p < {LEVEL} or, with three seeds and more, a t test over their differences has. Anything less is reported as "
+    "what it is, in brackets behind each run; a clear difference in the other direction counts just as much. Seeds "
+    "share their test pictures, so their counts are never added up. Where nothing differs, chance still makes about "
+    "one run in twenty look clear."
+)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one run, or two compared runs, say about a claim."""
+
+    run: str
+    direction: int  # 1: as claimed, -1: the opposite, 0: no clear difference
+    text: str  # the numbers behind it
+    limits: tuple[str, ...]  # why this is no full test; empty if it is one
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim of the paper and where it stands; `cells` is how many cells of its tables make it, if that is known."""
+
+    text: str
+    where: str
+    cells: int | None
+    find: Callable[[Sequence[TrainedRun]], list[Evidence]]
+
+
+def verdict_on(evidence: Sequence[Evidence], cells: int | None = None) -> str:
+    """One of a few fixed verdicts; `cells` as in `Claim`."""
+    full = [item for item in evidence if not item.limits]
+    limited = [item for item in evidence if item.limits]
+    if not evidence:
+        return "not tested here"
+    if not full:
+        return {
+            (True, False): "in the claimed direction, but without a full test",
+            (False, True): "in the opposite direction, without a full test",
+            (True, True): "contradictory, without a full test",
+            (False, False): "no clear difference, without a full test",
+        }[_found(limited)]
+    verdict = {
+        (True, False): "supported" if all(item.direction > 0 for item in full) else "supported in part",
+        (False, True): "contradicted" if all(item.direction < 0 for item in full) else "contradicted in part",
+        (True, True): "contradictory",
+        (False, False): "not supported: no clear difference",
+    }[_found(full)]
+    verdict += f" (full tests: {len(full)})" if cells is None else f" (full tests: {len(full)} of {cells} cells)"
+    opposite = {(True, False): -1, (False, True): 1}.get(_found(full))
+    return verdict + ("; limited runs point the other way" if opposite in {e.direction for e in limited} else "")
+
+
+def claims_section(runs: Sequence[TrainedRun]) -> str:
+    """Markdown: each claim with its verdict and the evidence behind it, then the rules."""
+    lines = ["## What these runs say about the paper's claims\n"]
+    for claim in CLAIMS:
+        evidence = claim.find(runs)
+        lines.append(f"- {claim.text} ({claim.where}): **{verdict_on(evidence, claim.cells)}**")
+        for item in evidence:
+            behind = f" ({'; '.join(item.limits)})" if item.limits else " (full test)"
+            lines.append(f"  - {item.run}: {item.text}{behind}")
+    return "\n".join(lines) + f"\n\n{RULES}\n\n"
+
+
+def _found(evidence: Iterable[Evidence]) -> tuple[bool, bool]:
+    """Is there any clear difference as claimed, and any opposite one?"""
+    directions = {item.direction for item in evidence}
+    return 1 in directions, -1 in directions
+
+
+def _gains(*datasets: str, difference: str = "") -> Callable[[Sequence[TrainedRun]], list[Evidence]]:
+    """JPEG-DL against its baseline on these data."""
+
+    def find(runs: Sequence[TrainedRun]) -> list[Evidence]:
+        return [
+            Evidence(run.card.name, effect.direction, effect_text(effect), tuple(limits(run)))
+            for run in runs
+            if run.difference == difference and (not datasets or run.dataset in datasets)
+            for effect in [gain(run)]
+        ]
+
+    return find
+
+
+def _ahead(first: str, *seconds: str) -> Callable[[Sequence[TrainedRun]], list[Evidence]]:
+    """The JPEG-DL arm of the recipe's variation `first` against that of its variations `seconds`."""
+
+    def find(runs: Sequence[TrainedRun]) -> list[Evidence]:
+        found = []
+        for group in groups(runs):
+            for one, other in product(group, group):
+                effect = ahead_of(one, other)
+                if one.difference == first and other.difference in seconds and effect.points:
+                    reasons = dict.fromkeys([*limits(one), *limits(other)])
+                    reasons |= dict.fromkeys(["one seed"] if len(effect.points) == 1 else [])
+                    name = f"{one.card.name} minus {other.card.name}"
+                    found.append(Evidence(name, effect.direction, effect_text(effect), tuple(reasons)))
+        return found
+
+    return find
+
+
+def _robust(runs: Sequence[TrainedRun]) -> list[Evidence]:
+    found = []
+    for run in runs:
+        if run.card.robustness and not run.difference:
+            direction, text = finding(read_rows(run.card.robustness))
+            found.append(Evidence(run.card.name, direction, text, _of_stored_weights(run)))
+    return found
+
+
+def _files(runs: Sequence[TrainedRun]) -> list[Evidence]:
+    """A direction as claimed needs files below RAW_BITS whose accuracy is within SAME_ACCURACY of the soft layer's."""
+    found = []
+    for run in runs:
+        if run.card.grid and not run.difference:
+            grid = read_grid(run.card.grid)
+            points, p = unpaired(grid.cells["file"]["jpegdl"], grid.cells["soft"]["jpegdl"])
+            worse = (points < 0 and p < LEVEL) or grid.bits_per_pixel >= RAW_BITS
+            direction = -1 if worse else int(points >= -SAME_ACCURACY)
+            text = (
+                f"{grid.bits_per_pixel:.2f} bits a pixel; accuracy on files {signed(points)} points from the soft "
+                f"layer's (p = {format_p(p)}, n = {grid.cells['file']['jpegdl'].n})"
+            )
+            found.append(Evidence(run.card.name, direction, text, _of_stored_weights(run)))
+    return found
+
+
+def _unmeasured(runs: Sequence[TrainedRun]) -> list[Evidence]:
+    """Cards hold no measurement of this."""
+    return []
+
+
+def _of_stored_weights(run: TrainedRun) -> tuple[str, ...]:
+    """Limits of what is measured with the weights of one seed only."""
+    return tuple(dict.fromkeys([*limits(run), "one seed"]))
+
+
+CLAIMS = (
+    Claim("Higher accuracy on CIFAR-100", "tables 1 and 5", 8, _gains("cifar100")),
+    Claim(
+        "Higher accuracy on fine-grained data",
+        "tables 2 and 5",
+        10,
+        _gains(
+            *("cub200", "stanford_dogs", "flowers102-authors", "flowers102-trainval", "flowers102", "pets"),
+            *("cub50", "flowers17"),
+        ),
+    ),
+    Claim("Higher accuracy on ImageNet", "table 3", 3, _gains("imagenet", "imagenette")),
+    Claim("Five rounds gain more than one", "text of table 3", 1, _ahead("rounds5", "")),
+    Claim(
+        "Other ways to make rounding trainable do worse than JPEG-DL",
+        "table 6",
+        24,
+        _ahead("", "additive_noise", "cubic", "straight_through"),
+    ),
+    Claim("The layer gains in place of the first ReLU too", "table 7", 4, _gains(difference="first_relu")),
+    Claim("More robust to FGSM and PGD", "figure 3", None, _robust),
+    Claim("Smaller files at the same accuracy", "first submission, not in the last version", None, _files),
+    Claim("GradCAM++ maps that lie on the object", "figure 6", None, _unmeasured),
+)

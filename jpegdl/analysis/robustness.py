@@ -1,0 +1,206 @@
+"""Attacks on both arms of a pair, and beside every count what shows whether gradients were only hidden."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from jpegdl.analysis.attacks import fgsm, look, pgd, pgd_last, smooth_backward, square, straight_through
+from jpegdl.analysis.evaluate import compare, logits
+from jpegdl.analysis.grid import paired_counts
+from jpegdl.analysis.suites import Attack, Backward
+from jpegdl.codec.layer import JPEGLayer
+from jpegdl.codec.quantizer import hardness
+from jpegdl.pairs.checkpoints import ModelPair
+from jpegdl.pairs.classifier import ARMS, Arm, Classifier
+from jpegdl.pairs.comparison import Comparison
+from jpegdl.pairs.prepare import to_unit
+
+BACKWARDS: Mapping[Backward, Callable[[Classifier], nn.Module]] = {
+    "layer": lambda model: model,
+    "straight-through": straight_through,
+    "smooth": smooth_backward,
+}
+FLAT = 1e-3  # slope of a quantizer below which a coefficient passes no gradient to speak of
+HARD = 2.5  # hardness from which the authors' code calls a table entry hard
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientChecks:
+    """What hides gradients, measured on the pictures before any attack, through the layer as it is. Shares are 0..1."""
+
+    n: int  # pictures
+    zero_gradient_pictures: Mapping[Arm, float]  # share of pictures without any gradient
+    zero_gradient_values: Mapping[Arm, float]  # share of input values, three a pixel, whose gradient is 0
+    flat_coefficients: float  # share of DCT coefficients at which the layer's slope is below FLAT
+    median_hardness: float  # alpha q^2, luma and chroma tables weighted equally, all rounds
+    median_hardness_luma: float
+    median_hardness_chroma: float
+    hard_entries: float  # share of table entries with a hardness above HARD
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobustAccuracy:
+    """Right answers of both arms without and under one attack, on the same pictures, with the checks on gradients.
+
+    `attacked`: each arm on the examples made for it or, if transferred, on those made for the other arm. Raises
+    ValueError for counts of different sets of pictures.
+    """
+
+    attack: Attack
+    clean: Comparison
+    attacked: Comparison
+    checks: GradientChecks
+
+    def __post_init__(self) -> None:
+        if not self.clean.n == self.attacked.n == self.checks.n:
+            raise ValueError(
+                f"counts must be of the same pictures, got {self.clean.n} clean, {self.attacked.n} attacked and "
+                f"{self.checks.n} checked; measure them together"
+            )
+
+
+def attack_pair(
+    pair: ModelPair,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    suite: Sequence[Attack],
+    limit: int | None = None,
+    seed: int = 0,
+    batch_size: int = 32,
+) -> Iterator[RobustAccuracy]:
+    """Attack both arms on prepared pictures, uint8 (N, 3, S, S), labels (N,); one row an attack, as it is done.
+
+    `limit`: so many pictures, spread evenly over the set. Every row draws from `seed` alone, so it does not depend on
+    the other rows, but on `batch_size`. What an attack on the baseline shares with an earlier row is not done again.
+    Raises ValueError for a pair whose layer is not at the input, before the first row.
+    """
+    if not isinstance(pair.jpegdl.codec, JPEGLayer):
+        raise ValueError(f"{pair.card.name} has no JPEG layer at the input; attacks compare pairs that have one")
+    if limit is not None:
+        chosen = torch.linspace(0, len(images) - 1, min(limit, len(images))).round().long()
+        images, labels = images[chosen], labels[chosen]
+    batches = list(zip(images.split(batch_size), labels.split(batch_size), strict=True))
+
+    @cache
+    def survived(victim: Arm, source: Arm, attack: Attack) -> Tensor:
+        model, generator = BACKWARDS[attack.backward](pair.arm(source)), torch.Generator().manual_seed(seed)
+        rows = []
+        for pictures, wanted in batches:
+            wanted = wanted.to(pair.device)
+            examples = make_examples(attack, model, to_unit(pictures.to(pair.device)), wanted, generator)
+            with torch.no_grad():
+                rows.append((pair.arm(victim)(examples).argmax(1) == wanted).cpu())
+        return torch.cat(rows)
+
+    baseline, jpegdl = (logits(pair.arm(arm), images, batch_size=batch_size) for arm in ARMS)
+    clean = compare(baseline, jpegdl, labels.cpu())
+    checks = check_gradients(pair, images, labels, batch_size=batch_size)
+    for attack in suite:
+        sides = []
+        for victim in ARMS:
+            source = ARMS[1 - ARMS.index(victim)] if attack.transferred else victim
+            # without a layer, all ways back through it are one
+            same = replace(attack, name="", backward="layer" if source == "baseline" else attack.backward)
+            sides.append(survived(victim, source, same))
+        yield RobustAccuracy(attack=attack, clean=clean, attacked=paired_counts(*sides), checks=checks)
+
+
+def make_examples(
+    attack: Attack, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Examples of one attack for images (N, 3, H, W) in [0, 1]; `model` already has the attack's way back."""
+    eps, steps, step_size = attack.epsilon, attack.steps, attack.step_size
+    match attack.method:
+        case "fgsm":
+            return fgsm(model, images, labels, eps)
+        case "pgd-last":
+            return pgd_last(model, images, labels, eps, steps=steps, step_size=step_size, generator=generator)
+        case "pgd":
+            restarts = attack.restarts
+            return pgd(
+                model, images, labels, eps, steps=steps, step_size=step_size, restarts=restarts, generator=generator
+            )
+        case "square":
+            return square(model, images, labels, eps, queries=steps, generator=generator)
+
+
+def check_gradients(pair: ModelPair, images: Tensor, labels: Tensor, *, batch_size: int = 32) -> GradientChecks:
+    """Measure what hides gradients, on prepared pictures, uint8 (N, 3, S, S), labels (N,)."""
+    pictures, values, flat = dict.fromkeys(ARMS, 0.0), dict.fromkeys(ARMS, 0.0), 0.0
+    for part, wanted in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+        batch = to_unit(part.to(pair.device))
+        for arm in ARMS:
+            zero = (look(pair.arm(arm), batch, wanted.to(pair.device)).gradient == 0).flatten(1)
+            pictures[arm] += zero.all(1).sum().item() / len(images)
+            values[arm] += zero.float().mean(1).sum().item() / len(images)
+        flat += _flat_share(pair.codec, batch) * len(batch) / len(images)
+    entries = hardness(pair.codec.steps, pair.codec.alpha).detach().cpu().numpy()  # (rounds, 2, 8, 8)
+    return GradientChecks(
+        n=len(images),
+        zero_gradient_pictures=pictures,
+        zero_gradient_values=values,
+        flat_coefficients=flat,
+        median_hardness=float(np.median(entries)),
+        median_hardness_luma=float(np.median(entries[:, 0])),
+        median_hardness_chroma=float(np.median(entries[:, 1])),
+        hard_entries=float((entries > HARD).mean()),
+    )
+
+
+def _flat_share(codec: JPEGLayer, images: Tensor) -> float:
+    """Share of the images' coefficients at which the slope of all rounds together is below FLAT."""
+    with torch.enable_grad():
+        coefficients = codec.coefficients(images).requires_grad_()
+        (slope,) = torch.autograd.grad(codec.quantize(coefficients).sum(), coefficients)
+    return (slope.abs() < FLAT).float().mean().item()
+
+
+def masking_signs(rows: Sequence[RobustAccuracy]) -> list[str]:
+    """Sentences on what in the JPEG-DL arm's rows points at hidden gradients instead of robustness, or none.
+
+    Signs are: at the same budget, an attack that leaves fewer right answers than one that should be stronger (few steps
+    against many; no gradient, another network's or one past the layer against the layer's own); a larger budget that
+    leaves more; a layer that is flat for most coefficients. A single picture is enough; n is in the sentence.
+    """
+    signs = [
+        f"{weak.attack.name} left {_left(weak)} of {weak.attacked.n} right answers at {_budget(weak)}, "
+        f"{strong.attack.name} left {_left(strong)}: {why}"
+        for weak in rows
+        for strong in rows
+        if (why := _expected(weak.attack, strong.attack)) and _left(weak) < _left(strong)
+    ]
+    if rows and rows[0].checks.flat_coefficients > 0.5:
+        share = rows[0].checks.flat_coefficients
+        signs.append(f"the layer passes no gradient for {share:.0%} of the coefficients")
+    return signs
+
+
+def _left(row: RobustAccuracy) -> int:
+    return row.attacked.correct("jpegdl")
+
+
+def _budget(row: RobustAccuracy) -> str:
+    return f"{255 * row.attack.epsilon:.3g}/255"
+
+
+def _expected(weak: Attack, strong: Attack) -> str:
+    """Why `strong` should leave no more right answers than `weak`; empty if nothing is expected of the two."""
+    if weak.name == strong.name:
+        return "a larger budget contains the smaller one" if weak.epsilon < strong.epsilon else ""
+    own = strong.method in ("pgd", "pgd-last") and strong.backward == "layer" and not strong.transferred
+    if weak.epsilon != strong.epsilon or not own:
+        return ""
+    if weak.method != "square" and weak.backward == "layer" and not weak.transferred:
+        return "more steps should find no fewer errors" if weak.steps < strong.steps else ""
+    if strong.method != "pgd":  # the paper's few steps are weak for other reasons too
+        return ""
+    if weak.method == "square":
+        return "an attack without gradients should find no more errors than one with them"
+    if weak.transferred:
+        return "examples made on another network should fool it no more than its own"
+    return "a gradient past the layer should find no more errors than the layer's own"

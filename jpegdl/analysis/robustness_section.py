@@ -1,0 +1,130 @@
+"""The attacks of a card as text. No number appears without the attacks and shares that show hidden gradients."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from jpegdl.analysis.markdown import format_p, share, signed, table
+from jpegdl.analysis.robustness import GradientChecks, RobustAccuracy, masking_signs
+from jpegdl.analysis.runs import LEVEL, points
+from jpegdl.analysis.suites import Attack
+from jpegdl.pairs.classifier import ARMS
+from jpegdl.pairs.comparison import Comparison
+
+MANY_STEPS = 50
+
+# What must have been run before any number is printed; each is no weaker for a gradient that the layer hides.
+REQUIRED: Mapping[str, Callable[[Attack], bool]] = {
+    f"PGD of at least {MANY_STEPS} steps with restarts": lambda a: _own(a, "layer") and a.restarts > 1,
+    "PGD past the layer (straight-through)": lambda a: _own(a, "straight-through"),
+    "transfer between the networks": lambda a: a.transferred,
+    "Square, which needs no gradient": lambda a: a.method == "square",
+}
+
+
+def read_rows(facts: Sequence[Mapping[str, Any]]) -> list[RobustAccuracy]:
+    """Inverse of `dataclasses.asdict` for each row. Raises ValueError for rows of another form or without checks."""
+    try:
+        return [
+            RobustAccuracy(
+                attack=Attack(**row["attack"]),
+                clean=Comparison(**row["clean"]),
+                attacked=Comparison(**row["attacked"]),
+                checks=GradientChecks(**row["checks"]),
+            )
+            for row in facts
+        ]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"the card's attacks have another form ({error}); attack the pair again") from None
+
+
+def missing_checks(rows: Sequence[RobustAccuracy]) -> list[str]:
+    """Attacks that are required beside every robustness number and were not run."""
+    return [name for name, fits in REQUIRED.items() if not any(fits(row.attack) for row in rows)]
+
+
+def finding(rows: Sequence[RobustAccuracy]) -> tuple[int, str]:
+    """Direction (1: more robust, -1: less, 0: neither shown) and a sentence with the counts behind it.
+
+    The stronger attacks decide. More robust needs a clear lead (p < LEVEL) under one of the paper's attacks and under
+    every stronger one that is not transferred, no clear loss and no sign of hidden gradients. Less robust is a clear
+    loss and no lead, under the stronger attacks or under all. Without every required attack nothing is judged.
+    """
+    if missing := missing_checks(rows):
+        return 0, f"not judged, since these were not run: {'; '.join(missing)}"
+    paper = [_clear(row) for row in rows if is_papers(row.attack)]
+    stronger = [_clear(row) for row in rows if not is_papers(row.attack)]
+    own = [_clear(row) for row in rows if not is_papers(row.attack) and not row.attack.transferred]
+    signs = masking_signs(rows)
+    text = "; ".join(
+        f"{name}: clearly ahead in {part.count(1)} of {len(part)} rows, clearly behind in {part.count(-1)}"
+        for name, part in (("the paper's attacks", paper), ("the stronger ones", stronger))
+    )
+    text += f"; {len(signs)} signs of hidden gradients; n = {rows[0].attacked.n}"
+    if any(-1 in part and 1 not in part for part in (stronger, stronger + paper)):
+        return -1, text
+    return int(set(own) == {1} and 1 in paper and -1 not in stronger + paper and not signs), text
+
+
+def is_papers(attack: Attack) -> bool:
+    """FGSM or few-step PGD through the layer, the only attacks of the paper."""
+    return attack.method in ("fgsm", "pgd-last") and attack.backward == "layer" and not attack.transferred
+
+
+def robustness_section(rows: Sequence[RobustAccuracy]) -> str:
+    """Markdown: a row for each attack with its checks, and what points at hidden gradients."""
+    if missing := missing_checks(rows):
+        return (
+            "Attacks were run, but their numbers are not shown, since without these attacks they could come from "
+            f"hidden gradients: {'; '.join(missing)}.\n\n"
+        )
+    header = ["attack", "eps × 255", "steps × restarts", "n", "baseline, clean", "JPEG-DL, clean"]
+    header += [
+        "baseline, attacked",
+        "JPEG-DL, attacked",
+        "difference",
+        "p",
+        "zero gradients (values), baseline / JPEG-DL",
+    ]
+    header += ["zero gradients (whole pictures), baseline / JPEG-DL", "flat coefficients", "median hardness"]
+    signs = masking_signs(rows)
+    found = "".join(f"- {sign}\n" for sign in signs)
+    return (
+        "Attacks, each row with what shows whether gradients were only hidden; difference is JPEG-DL minus baseline in "
+        "points, p is McNemar's on the attacked pictures:\n\n"
+        f"{table(header, [_row(row) for row in rows])}"
+        + (
+            f"Signs of hidden gradients, so that the JPEG-DL numbers may say little about robustness:\n\n{found}\n"
+            if signs
+            else "Among these attacks there is no sign of hidden gradients, which is not a proof of robustness.\n\n"
+        )
+    )
+
+
+def _row(row: RobustAccuracy) -> list[str]:
+    attack, checks = row.attack, row.checks
+    return [
+        attack.name,
+        f"{255 * attack.epsilon:.3g}",
+        f"{attack.steps} × {attack.restarts}",
+        str(row.attacked.n),
+        *(share(row.clean, arm) for arm in ARMS),
+        *(share(row.attacked, arm) for arm in ARMS),
+        signed(points(row.attacked)),
+        format_p(row.attacked.p_value),
+        " / ".join(f"{checks.zero_gradient_values[arm]:.1%}" for arm in ARMS),
+        " / ".join(f"{checks.zero_gradient_pictures[arm]:.1%}" for arm in ARMS),
+        f"{checks.flat_coefficients:.1%}",
+        f"{checks.median_hardness:.3g}",
+    ]
+
+
+def _clear(row: RobustAccuracy) -> int:
+    ahead = points(row.attacked)
+    return ((ahead > 0) - (ahead < 0)) if row.attacked.p_value < LEVEL else 0
+
+
+def _own(attack: Attack, backward: str) -> bool:
+    """Many steps along the attacked network's own gradient."""
+    return (
+        attack.method == "pgd" and attack.backward == backward and attack.steps >= MANY_STEPS and not attack.transferred
+    )

@@ -1,0 +1,207 @@
+"""Runs from cards: all seeds of one recipe, how far they can be compared, and what their differences amount to."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import Any
+
+from scipy.stats import fisher_exact, ttest_1samp
+
+from jpegdl.analysis.paper import CONTROLS, DATA, METHODS, PAPER, PaperFigure, difference_of, network_of
+from jpegdl.pairs.card import PairCard
+from jpegdl.pairs.classifier import Arm
+from jpegdl.pairs.comparison import Comparison
+
+LEVEL = 0.05  # of every test on the page
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedRun:
+    """One recipe as it was trained, with all its seeds, in the order of the cards."""
+
+    card: PairCard  # the first one, to which tables, grid and attacks belong
+    shipped: bool  # its weights are stored
+    seeds: Mapping[int, Mapping[str, Comparison]]  # seed -> set of pictures -> counts
+
+    @property
+    def recipe_name(self) -> str:
+        return str(self.card.recipe.get("name", self.card.name))
+
+    @property
+    def dataset(self) -> str:
+        return str(self.card.recipe.get("dataset", ""))
+
+    @property
+    def network(self) -> str:
+        return network_of(self.card.architecture)
+
+    @property
+    def difference(self) -> str:
+        """End of the recipe's name: a key of CONTROLS or METHODS, or empty for the method itself."""
+        return difference_of(self.recipe_name, self.dataset, self.card.architecture)
+
+    @property
+    def figure(self) -> PaperFigure | None:
+        """The paper's cell for this recipe, also if the run departed from it."""
+        return PAPER.get(self.recipe_name)
+
+    @property
+    def test(self) -> Mapping[int, Comparison]:
+        """Seed -> counts on the test set."""
+        return {seed: results["test"] for seed, results in self.seeds.items()}
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A difference in percentage points for each seed, and each seed's p value, two-sided."""
+
+    points: tuple[float, ...]
+    p_values: tuple[float, ...]
+
+    @property
+    def seeds_p(self) -> float | None:
+        """Paired t test of the seeds' differences against 0; None for fewer than three or for equal differences."""
+        if len(self.points) < 3 or len(set(self.points)) == 1:
+            return None
+        return float(ttest_1samp(self.points, 0.0).pvalue)
+
+    @property
+    def direction(self) -> int:
+        """1 or -1 for a clear gain or loss, 0 where chance could explain it.
+
+        Clear: all seeds have the same sign, and either each has p < LEVEL or the t test over them has.
+        """
+        signs = {(point > 0) - (point < 0) for point in self.points}
+        if len(signs) != 1:
+            return 0
+        over_seeds = self.seeds_p
+        certain = max(self.p_values) < LEVEL or (over_seeds is not None and over_seeds < LEVEL)
+        return signs.pop() if certain else 0
+
+
+def gather(pairs: Iterable[PairCard], records: Iterable[PairCard] = ()) -> list[TrainedRun]:
+    """Cards of one name, recipe and split become one run with all their seeds; order is kept.
+
+    Raises ValueError for a card without counts on a test set, and for two different counts of one seed.
+    """
+    runs: dict[str, TrainedRun] = {}
+    for card, shipped in [*((card, True) for card in pairs), *((card, False) for card in records)]:
+        seeds = _seeds(card)
+        key = _key(card, next(iter(seeds.values()))["test"].n)
+        known = runs.get(key)
+        merged = dict(known.seeds) if known else {}
+        for seed, results in seeds.items():
+            if merged.setdefault(seed, results) != results:
+                raise ValueError(f"{card.name}: two cards hold other counts of seed {seed}; remove one of them")
+        runs[key] = TrainedRun(
+            card=known.card if known else card, shipped=shipped or bool(known and known.shipped), seeds=merged
+        )
+    return list(runs.values())
+
+
+def gain(run: TrainedRun) -> Effect:
+    """JPEG-DL minus baseline on the test set, with McNemar's p."""
+    counts = run.test.values()
+    return Effect(tuple(points(c) for c in counts), tuple(c.p_value for c in counts))
+
+
+def ahead_of(first: TrainedRun, second: TrainedRun) -> Effect:
+    """JPEG-DL arm of `first` minus that of `second`, at equal seeds, with Fisher's exact p.
+
+    Which pictures each of the two got right is not in the cards, so the counts count as unpaired, which is the more
+    cautious test for two networks that mostly agree.
+    """
+    seeds = [seed for seed in first.test if seed in second.test]
+    compared = [unpaired(first.test[seed], second.test[seed]) for seed in seeds]
+    return Effect(tuple(point for point, _ in compared), tuple(p for _, p in compared))
+
+
+def unpaired(first: Comparison, second: Comparison) -> tuple[float, float]:
+    """Points by which the JPEG-DL side of `first` is ahead of that of `second`, and Fisher's exact p, two-sided."""
+    right = first.correct("jpegdl"), second.correct("jpegdl")
+    table = [[right[0], first.n - right[0]], [right[1], second.n - right[1]]]
+    difference = 100 * (right[0] * second.n - right[1] * first.n) / (first.n * second.n)
+    return difference, float(fisher_exact(table).pvalue)
+
+
+def points(counts: Comparison) -> float:
+    """JPEG-DL minus baseline in percentage points."""
+    return 100 * (counts.correct("jpegdl") - counts.correct("baseline")) / counts.n
+
+
+def accuracies(run: TrainedRun, arm: Arm) -> list[float]:
+    """Test accuracy of each seed, percent."""
+    return [100 * counts.accuracy(arm) for counts in run.test.values()]
+
+
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation (n - 1) of at least two values."""
+    return mean(values), stdev(values)
+
+
+def departures(card: PairCard) -> list[str]:
+    """Settings in which the run differs from the recipe of its name, as 'epochs 20 instead of 240'."""
+    return [
+        f"{field} {_plain(card.recipe.get(field))} instead of {_plain(value)}"
+        for field, value in card.paper_recipe.items()
+    ]
+
+
+def limits(run: TrainedRun) -> list[str]:
+    """Why a run is no full test of the paper's cell; empty if it is one: same data, network, schedule; two seeds."""
+    reasons = []
+    if run.figure is None:
+        if run.dataset not in DATA:
+            reasons.append("other data")
+        if not any(run.network in name.split("-") for name in PAPER):
+            reasons.append("other network")
+        if run.card.recipe.get("start", "scratch") != "scratch":
+            reasons.append("from ImageNet weights")
+        reasons = reasons or ["not a cell of the paper's tables"]
+    reasons += departures(run.card)
+    return [*reasons, "one seed"] if len(run.seeds) == 1 else reasons
+
+
+def groups(runs: Iterable[TrainedRun]) -> list[list[TrainedRun]]:
+    """Runs that may be compared with each other: same data, split, network, schedule, size and number of pictures."""
+    found: dict[str, list[TrainedRun]] = {}
+    for run in runs:
+        found.setdefault(_shared_key(run), []).append(run)
+    return [group for group in found.values() if len(group) > 1]
+
+
+def meaning(run: TrainedRun) -> str:
+    """What the layer of this run is, in words."""
+    return CONTROLS.get(run.difference) or METHODS.get(run.difference) or run.difference or "JPEG-DL"
+
+
+def _seeds(card: PairCard) -> dict[int, Mapping[str, Comparison]]:
+    found = {card.seed: card.results}
+    for other in card.other_seeds:
+        if other["seed"] in found:
+            raise ValueError(f"{card.name}: its card holds seed {other['seed']} twice; train with different seeds")
+        counts = {name: c if isinstance(c, Comparison) else Comparison(**c) for name, c in other["results"].items()}
+        found[other["seed"]] = counts
+    for seed, results in found.items():
+        if "test" not in results:
+            raise ValueError(f"{card.name}: seed {seed} has no counts on a test set; run `python -m jpegdl evaluate`")
+    return found
+
+
+def _key(card: PairCard, pictures: int) -> str:
+    return json.dumps([card.name, card.recipe, card.dataset.get("split"), pictures], sort_keys=True)
+
+
+def _shared_key(run: TrainedRun) -> str:
+    names = list(run.card.recipe)
+    last = names.index("place") if "place" in names else len(names)
+    shared = {name: run.card.recipe[name] for name in names[:last] if name != "name"}
+    pictures = next(iter(run.test.values())).n
+    return json.dumps([run.network, shared, run.card.dataset.get("split"), pictures], sort_keys=True)
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

@@ -1,0 +1,87 @@
+"""Which attacks are run, as data: the paper's two, and those that a hidden gradient does not withstand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from jpegdl.analysis.attacks import EPSILONS, PAPER_STEPS
+
+Method = Literal["fgsm", "pgd-last", "pgd", "square"]
+Backward = Literal["layer", "straight-through", "smooth"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attack:
+    """One attack at one budget, as data. Raises ValueError for what no method does."""
+
+    name: str  # for people
+    method: Method
+    epsilon: float  # share of white, as all pixel units here
+    steps: int  # forward passes a picture and restart: 1 for fgsm, queries for square
+    step_size: float  # epsilon for fgsm; 0 for square, which has none
+    restarts: int
+    backward: Backward  # how the gradient passes the JPEG layer; "layer" for square, which takes none
+    transferred: bool  # examples are made on one arm and tested on the other
+
+    def __post_init__(self) -> None:
+        single = self.method == "fgsm" and (self.steps != 1 or self.step_size != self.epsilon)
+        blind = self.method == "square" and (self.step_size != 0 or self.backward != "layer")
+        known = self.method in get_args(Method) and self.backward in get_args(Backward)
+        if not known or single or blind:
+            raise ValueError(
+                f"{self.name}: {self.method} with {self.steps} steps of {self.step_size}, backward {self.backward!r}, "
+                f"is no attack; paper_suite and strong_suite make valid ones"
+            )
+        if self.restarts != 1 and self.method != "pgd":
+            raise ValueError(f"{self.name}: only pgd restarts, got {self.restarts} restarts of {self.method}")
+
+
+def paper_suite(epsilons: Sequence[float] = EPSILONS) -> tuple[Attack, ...]:
+    """The paper's figure 3: FGSM, and PGD with 5 steps of eps / 2 from a random start, through the layer."""
+    return (
+        *(_attack("FGSM", "fgsm", eps, 1, eps) for eps in epsilons),
+        *(_attack("PGD, as in the paper", "pgd-last", eps, PAPER_STEPS, eps / 2) for eps in epsilons),
+    )
+
+
+def strong_suite(
+    epsilons: Sequence[float] = (1 / 255, 4 / 255), *, steps: int = 50, restarts: int = 5, queries: int = 1000
+) -> tuple[Attack, ...]:
+    """What a hidden gradient does not withstand; steps of 2.5 eps / steps, as in the paper's PGD.
+
+    Many steps with restarts through the layer, past it and through a smooth one, transfer in both directions, Square.
+    """
+    suite: list[Attack] = []
+    for eps in epsilons:
+        size = 2.5 * eps / steps
+        suite += [
+            _attack("PGD", "pgd", eps, steps, size, restarts=restarts),
+            _attack("PGD, straight-through", "pgd", eps, steps, size, restarts=restarts, backward="straight-through"),
+            _attack("PGD, smooth backward", "pgd", eps, steps, size, restarts=restarts, backward="smooth"),
+            _attack("PGD, transfer", "pgd-last", eps, steps, size, backward="straight-through", transferred=True),
+            _attack("Square", "square", eps, queries, 0.0),
+        ]
+    return tuple(suite)
+
+
+def _attack(
+    name: str,
+    method: Method,
+    epsilon: float,
+    steps: int,
+    step_size: float,
+    *,
+    restarts: int = 1,
+    backward: Backward = "layer",
+    transferred: bool = False,
+) -> Attack:
+    return Attack(
+        name=name,
+        method=method,
+        epsilon=epsilon,
+        steps=steps,
+        step_size=step_size,
+        restarts=restarts,
+        backward=backward,
+        transferred=transferred,
+    )

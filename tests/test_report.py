@@ -1,0 +1,670 @@
+"""The results page: every figure against other arithmetic, verdicts by their rules, no bare robustness number."""
+
+import json
+import math
+import re
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from jpegdl.analysis.claims import CLAIMS, Evidence, claims_section, verdict_on
+from jpegdl.analysis.grid import FORMS, Grid
+from jpegdl.analysis.grid_section import grid_section, read_grid
+from jpegdl.analysis.paper import PAPER
+from jpegdl.analysis.report import results_markdown, robustness_markdown, verdict
+from jpegdl.analysis.robustness import GradientChecks, RobustAccuracy, masking_signs
+from jpegdl.analysis.robustness_section import REQUIRED, finding, read_rows, robustness_section
+from jpegdl.analysis.runs import Effect, gather
+from jpegdl.analysis.suites import Attack, paper_suite, strong_suite
+from jpegdl.pairs.card import PairCard, card_from_json, card_to_json
+from jpegdl.pairs.classifier import ARMS
+from jpegdl.pairs.comparison import Comparison
+from jpegdl.training.catalogue import RECIPES
+from tests.tiny import card
+
+N = 1000
+AHEAD, BEHIND, LEVEL = (60, 160), (160, 60), (100, 104)  # only baseline, only JPEG-DL, of 1000
+
+
+def counts(only_baseline: int, only_jpegdl: int, n: int = N, both: int | None = None) -> Comparison:
+    both = n // 2 if both is None else both
+    neither = n - both - only_baseline - only_jpegdl
+    return Comparison(both=both, only_baseline=only_baseline, only_jpegdl=only_jpegdl, neither=neither)
+
+
+def run(name: str, *seeds: tuple[int, int] | Comparison, **facts: Any) -> PairCard:
+    """A card as it is read from disk: the named recipe, counts for seeds 0, 1, ...; `changed`: departures."""
+    recipe = json.loads(json.dumps(asdict(RECIPES[name])))
+    changed = facts.pop("changed", {})
+    departed = {field: recipe[field] for field in changed}
+    results = [{"test": c if isinstance(c, Comparison) else counts(*c)} for c in seeds]
+    others = [
+        {"seed": seed, "results": sets, "steps": None, "seconds": {"baseline": 60, "jpegdl": 90}}
+        for seed, sets in enumerate(results[1:], 1)
+    ]
+    known: dict[str, Any] = {
+        "name": name,
+        "title": f"title of {name}",
+        "architecture": recipe["architecture"],
+        "recipe": recipe | changed,
+        "paper_recipe": departed,
+        "place": recipe["place"],
+        "results": results[0],
+        "other_seeds": others,
+        "dataset": {
+            "title": f"title of {recipe['dataset']}",
+            "split": "official",
+            "pictures": {"train": 500, "validation": 50, "test": N},
+        },
+        "training": {"device": "invented", "threads": 3, "seconds": {"baseline": 120, "jpegdl": 240}},
+    }
+    return card_from_json(card_to_json(card(**(known | facts))))
+
+
+def section(page: str, title: str) -> str:
+    """Text under the heading that starts with `title`, down to the next heading of its level or above."""
+    level = len(title) - len(title.lstrip("#"))
+    start = re.search(rf"^{re.escape(title)}.*$", page, re.MULTILINE)
+    assert start, title
+    rest = page[start.end() :]
+    end = re.search(rf"^#{{1,{level}}} ", rest, re.MULTILINE)
+    return rest[: end.start() if end else None]
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    """The first Markdown table of a text, a row as column -> cell; a name that occurs again gets a number."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    header = [name if name not in cells[0][:i] else f"{name} {i}" for i, name in enumerate(cells[0])]
+    until = next((i for i in range(2, len(cells)) if len(cells[i]) != len(header)), len(cells))
+    return [dict(zip(header, row, strict=True)) for row in cells[2:until]]
+
+
+def verdict_of(page: str, claim: str) -> str:
+    found = re.search(rf"^- {re.escape(claim)} \(.*\): \*\*(.*)\*\*$", page, re.MULTILINE)
+    assert found, claim
+    return found[1]
+
+
+def wilson(right: int, n: int) -> tuple[float, float]:
+    """95 % interval, percent, in closed form."""
+    z, share = stats.norm.ppf(0.975), right / n
+    middle, half = share + z**2 / (2 * n), z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return 100 * (middle - half) / (1 + z**2 / n), 100 * (middle + half) / (1 + z**2 / n)
+
+
+def mcnemar(only_baseline: int, only_jpegdl: int) -> float:
+    """Exact, two-sided: twice the smaller tail of a fair coin."""
+    n, smaller = only_baseline + only_jpegdl, min(only_baseline, only_jpegdl)
+    return min(1.0, 2 * sum(math.comb(n, k) for k in range(smaller + 1)) / 2**n)
+
+
+def fisher(first: int, second: int, n: int) -> float:
+    """Two-sided: all tables with these margins that are no likelier than this one."""
+    tables = stats.hypergeom(2 * n, first + second, n)
+    likelihood = [tables.pmf(k) for k in range(n + 1)]
+    return sum(p for p in likelihood if p <= likelihood[first] * (1 + 1e-7))
+
+
+def number(text: str) -> float:
+    return float(text.replace("−", "-").rstrip("%").strip())
+
+
+def shown(text: str) -> list[float]:
+    """Every number of a cell."""
+    return [number(found) for found in re.findall(r"(?<![\w.])[+−]?\d+(?:\.\d+)?(?:e-?\d+)?", text)]
+
+
+def close(p: float, text: str) -> bool:
+    return p == pytest.approx(float(text), abs=5.1e-4) if p >= 0.001 else p == pytest.approx(float(text), rel=0.06)
+
+
+# --- numbers ----------------------------------------------------------------------------------------
+
+
+@settings(max_examples=20, deadline=None)
+@given(only=st.tuples(st.integers(0, 200), st.integers(0, 200)), both=st.integers(0, 600))
+def test_one_seed_is_shown_with_accuracies_wilson_intervals_difference_and_mcnemar(only, both):
+    page = results_markdown([run("cifar100-resnet32", counts(only[0], only[1], both=both))])
+    right = {"baseline": both + only[0], "JPEG-DL": both + only[1]}
+    for row in (rows(section(page, "## All runs"))[0], rows(section(page, "## cifar100-resnet32"))[0]):
+        for name, hits in right.items():
+            low, high = wilson(hits, N)
+            assert shown(row[name]) == pytest.approx([hits / 10, low, high], abs=0.0501)
+        assert int(row["n"]) == N
+        assert close(mcnemar(*only), row["p"])
+    difference = rows(section(page, "## All runs"))[0]["difference"]
+    assert number(difference) == pytest.approx((only[1] - only[0]) / 10)
+    assert difference.startswith("+" if only[1] > only[0] else "−" if only[1] < only[0] else "0")
+
+
+def test_several_seeds_are_shown_apart_with_mean_and_deviation_and_never_added_up():
+    seeds = [(60, 160), (70, 150), (65, 158)]
+    page = results_markdown([run("cifar100-resnet32", *seeds)])
+    row = rows(section(page, "## All runs"))[0]
+    for name, index in (("baseline", 0), ("JPEG-DL", 1)):
+        values = [50 + only[index] / 10 for only in seeds]
+        mean = sum(values) / 3
+        deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / 2)
+        assert shown(row[name]) == pytest.approx([mean, deviation], abs=0.0501)
+    differences = [(after - before) / 10 for before, after in seeds]
+    assert shown(row["difference"])[0] == pytest.approx(sum(differences) / 3, abs=0.0501)
+    assert row["seeds"] == "0, 1, 2"
+    assert all(close(mcnemar(*only), p) for only, p in zip(seeds, row["p"].split(", "), strict=True))
+
+    inner = section(page, "## cifar100-resnet32")
+    assert [int(seed["only baseline"]) for seed in rows(inner)] == [60, 70, 65]
+    assert [int(seed["n"]) for seed in rows(inner)] == [N] * 3
+    over_seeds = stats.ttest_rel([50 + o[1] / 10 for o in seeds], [50 + o[0] / 10 for o in seeds]).pvalue
+    found = re.search(r"points over 3 seeds \((.*?); p = (.*?)\), p over seeds = (.*?)\.$", inner, re.MULTILINE)
+    assert found
+    assert shown(found[1]) == pytest.approx(differences)
+    assert close(over_seeds, found[3])
+    assert str(3 * N) not in page
+
+
+def test_counts_of_every_set_are_shown_as_they_are():
+    sets = {"test": counts(7, 29, 340, both=278), "validation": counts(6, 8, 102, both=80)}
+    inner = section(results_markdown([run("flowers17-resnet18", LEVEL, results=sets)]), "## flowers17-resnet18")
+    columns = ("set", "n", "both right", "only baseline", "only JPEG-DL", "neither")
+    assert [[row[column] for column in columns] for row in rows(inner)] == [
+        ["test", "340", "278", "7", "29", "26"],
+        ["validation", "102", "80", "6", "8", "8"],
+    ]
+
+
+def test_the_papers_figures_stand_in_columns_of_their_own():
+    cards = [run("cifar100-vgg13", AHEAD, AHEAD), run("cub50-resnet18", AHEAD)]
+    ours, other = rows(section(results_markdown(cards), "## All runs"))
+    figure = PAPER["cifar100-vgg13"]
+    assert shown(ours["paper: baseline"]) == [figure.baseline]
+    assert shown(ours["paper: JPEG-DL"]) == [figure.jpegdl, figure.jpegdl_std]
+    assert number(ours["paper: gain"]) == pytest.approx(figure.jpegdl - figure.baseline)
+    assert {other[f"paper: {column}"] for column in ("baseline", "JPEG-DL", "gain")} == {"–"}
+    assert figure.note in section(results_markdown(cards), "## All runs")
+
+
+def test_departures_are_marked_on_the_run_and_on_each_of_the_papers_figures():
+    changed = {"epochs": 20, "milestones": [12, 15], "bits": None}
+    cards = [run("cifar100-resnet56", AHEAD, AHEAD, changed=changed), run("cifar100-resnet32", AHEAD, AHEAD)]
+    page = results_markdown(cards)
+    departed, full = rows(section(page, "## All runs"))
+    for column in ("run", "paper: baseline", "paper: JPEG-DL", "paper: gain"):
+        assert departed[column].endswith(" †")
+    assert "†" not in "".join(full.values())
+    last = "what keeps it from a full test"
+    assert (
+        departed[last]
+        == "epochs 20 instead of 240; milestones 12, 15 instead of 150, 180, 210; bits nothing instead of 8"
+    )
+    assert full[last] == "nothing"
+    assert departed[last] in section(page, "## cifar100-resnet56")
+
+
+def test_stored_and_recorded_cards_of_one_recipe_are_one_run_and_others_are_not():
+    stored = run("cifar100-resnet32", AHEAD)
+    further = replace(run("cifar100-resnet32", LEVEL), seed=5)
+    shorter = run("cifar100-resnet32", LEVEL, changed={"epochs": 20})
+    page = results_markdown([stored], [further, shorter, stored])
+    assert [row["seeds"] for row in rows(section(page, "## All runs"))] == ["0, 5", "0"]
+    assert page.count("Its weights are not stored") == 1
+
+
+def test_two_counts_of_one_seed_are_refused():
+    with pytest.raises(ValueError, match="two cards hold other counts of seed 0; remove one"):
+        gather([run("cifar100-resnet32", AHEAD)], [run("cifar100-resnet32", LEVEL)])
+    with pytest.raises(ValueError, match="holds seed 1 twice"):
+        gather([replace(run("cifar100-resnet32", AHEAD, LEVEL), seed=1)])
+
+
+def test_a_card_without_counts_on_a_test_set_is_refused():
+    with pytest.raises(ValueError, match="seed 0 has no counts on a test set; run"):
+        results_markdown([run("cifar100-resnet32", LEVEL, results={})])
+
+
+# --- what counts as a clear difference, and the verdicts --------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 120), st.integers(0, 120)), min_size=1, max_size=5))
+def test_a_difference_is_clear_by_each_seeds_mcnemar_or_a_t_test_over_seeds(seeds):
+    differences = [(after - before) / 10 for before, after in seeds]
+    effect = Effect(tuple(differences), tuple(mcnemar(*only) for only in seeds))
+    signs = {(d > 0) - (d < 0) for d in differences}
+    each = all(mcnemar(*only) < 0.05 for only in seeds)
+    over = len(set(differences)) > 1 and len(seeds) > 2 and stats.ttest_1samp(differences, 0).pvalue < 0.05
+    assert effect.direction == (signs.pop() if len(signs) == 1 and (each or over) else 0)
+
+
+def test_equal_differences_of_all_seeds_give_no_t_test():
+    assert Effect((0.7, 0.7, 0.7), (0.4, 0.4, 0.4)).direction == 0
+
+
+def found(*items: tuple[int, bool]) -> list[Evidence]:
+    """Evidence by direction and whether it is a full test."""
+    return [Evidence("run", direction, "", () if full else ("one seed",)) for direction, full in items]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "expected"),
+    [
+        ([], "not tested here"),
+        ([(1, True)], "supported (full tests: 1 of 8 cells)"),
+        ([(1, True), (1, True), (0, False)], "supported (full tests: 2 of 8 cells)"),
+        ([(1, True), (0, True)], "supported in part (full tests: 2 of 8 cells)"),
+        ([(0, True), (1, False)], "not supported: no clear difference (full tests: 1 of 8 cells)"),
+        ([(0, True), (-1, False)], "not supported: no clear difference (full tests: 1 of 8 cells)"),
+        ([(-1, True)], "contradicted (full tests: 1 of 8 cells)"),
+        ([(-1, True), (0, True)], "contradicted in part (full tests: 2 of 8 cells)"),
+        ([(1, True), (-1, True)], "contradictory (full tests: 2 of 8 cells)"),
+        ([(1, True), (-1, False)], "supported (full tests: 1 of 8 cells); limited runs point the other way"),
+        ([(-1, True), (1, False)], "contradicted (full tests: 1 of 8 cells); limited runs point the other way"),
+        ([(1, False), (0, False)], "in the claimed direction, but without a full test"),
+        ([(-1, False), (0, False)], "in the opposite direction, without a full test"),
+        ([(1, False), (-1, False)], "contradictory, without a full test"),
+        ([(0, False)], "no clear difference, without a full test"),
+    ],
+)
+def test_verdicts_follow_from_directions_and_full_tests(evidence, expected):
+    assert verdict_on(found(*evidence), 8) == expected
+
+
+def test_without_runs_nothing_was_tested():
+    page = results_markdown([])
+    assert {verdict_of(page, claim.text) for claim in CLAIMS} == {"not tested here"}
+    assert "full test)" not in page
+
+
+CIFAR, FINE = "Higher accuracy on CIFAR-100", "Higher accuracy on fine-grained data"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "changed", "expected"),
+    [
+        ((AHEAD, AHEAD), {}, "supported"),
+        ((BEHIND, BEHIND), {}, "contradicted"),
+        ((LEVEL, LEVEL), {}, "not supported"),
+        ((AHEAD, LEVEL), {}, "not supported"),
+        ((AHEAD,), {}, "in the claimed direction, but without"),
+        ((BEHIND,), {}, "in the opposite direction"),
+        ((AHEAD, AHEAD), {"epochs": 20}, "in the claimed direction, but without"),
+        ((LEVEL, LEVEL), {"input_size": 16}, "no clear difference, without"),
+    ],
+)
+def test_only_a_full_run_over_two_seeds_supports_or_contradicts_a_claim(seeds, changed, expected):
+    page = results_markdown([run("cifar100-resnet32", *seeds, changed=changed)])
+    assert verdict_of(page, CIFAR).startswith(expected)
+    assert verdict_of(page, FINE) == "not tested here"
+
+
+@pytest.mark.parametrize(
+    ("name", "claim", "reasons"),
+    [
+        ("flowers17-resnet18", FINE, "(other data)"),
+        ("cub50-efficientnet_lite0", FINE, "(other data; other network; from ImageNet weights)"),
+        ("imagenette-resnet18", "Higher accuracy on ImageNet", "(other data)"),
+        ("flowers17-resnet18-first_relu", "The layer gains in place of the first ReLU too", "(other data)"),
+    ],
+)
+def test_runs_on_other_data_or_networks_never_support_a_claim(name, claim, reasons):
+    page = results_markdown([run(name, AHEAD, AHEAD)])
+    assert verdict_of(page, claim).startswith("in the claimed direction, but without a full test")
+    assert f"  - {name}: +10.0 ± 0.0 points over 2 seeds" in page
+    assert reasons in page
+
+
+def test_controls_and_other_methods_are_no_evidence_about_the_method_itself():
+    names = ["cub200-resnet18-clip_only", "cub200-resnet18-cubic", "cub200-resnet18-first_relu"]
+    page = results_markdown([run(name, AHEAD, AHEAD) for name in names])
+    assert verdict_of(page, FINE) == "not tested here"
+
+
+def test_the_same_evidence_is_read_by_every_accuracy_claim_of_the_paper():
+    cells = {claim.text: claim.cells for claim in CLAIMS}
+    for text, prefixes in ((CIFAR, ("cifar100-",)), ("Higher accuracy on ImageNet", ("imagenet-",))):
+        names = [name for name in PAPER if name.startswith(prefixes) and "rounds5" not in name]
+        page = results_markdown([run(name, AHEAD, AHEAD) for name in names])
+        assert verdict_of(page, text) == f"supported (full tests: {cells[text]} of {cells[text]} cells)"
+        assert cells[text] == len(names)
+    fine = {(f.baseline, f.jpegdl): name for name, f in PAPER.items() if f.table in ("Table 2", "Table 5")}
+    assert cells[FINE] == len([name for name in fine.values() if not name.startswith("cifar")])
+    assert cells["Other ways to make rounding trainable do worse than JPEG-DL"] == sum(
+        figure.table == "Table 6" for figure in PAPER.values()
+    )
+    assert cells["The layer gains in place of the first ReLU too"] == sum(f.table == "Table 7" for f in PAPER.values())
+
+
+OTHERS = "Other ways to make rounding trainable do worse than JPEG-DL"
+
+
+@pytest.mark.parametrize(
+    ("base", "other", "expected"),
+    [(AHEAD, LEVEL, "supported"), (LEVEL, AHEAD, "contradicted"), (LEVEL, LEVEL, "not supported")],
+)
+def test_other_methods_are_compared_with_the_method_at_equal_seeds(base, other, expected):
+    cards = [run("pets-resnet18", base, base), run("pets-resnet18-cubic", other, other)]
+    page = results_markdown(cards)
+    assert verdict_of(page, OTHERS).startswith(expected)
+    points, right = (base[1] - other[1]) / 10, [N // 2 + only[1] for only in (base, other)]
+    line = next(line for line in page.splitlines() if "pets-resnet18 minus pets-resnet18-cubic" in line)
+    p_values = re.findall(r"p = ([\d.e-]+), ([\d.e-]+)\)", line)[0]
+    assert shown(line.split(": ")[1])[0] == pytest.approx(points, abs=0.05)
+    assert all(close(fisher(right[0], right[1], N), p) for p in p_values)
+
+
+def test_runs_of_other_schedules_or_splits_are_not_compared():
+    base = run("pets-resnet18", AHEAD)
+    other = run("pets-resnet18-cubic", LEVEL, changed={"epochs": 20})
+    split = replace(run("pets-resnet18-cubic", LEVEL), dataset={**base.dataset, "split": "another"})
+    seed = replace(run("pets-resnet18-cubic", LEVEL), seed=3)
+    for card_of_other in (other, split, seed):
+        page = results_markdown([base, card_of_other])
+        assert verdict_of(page, OTHERS) == "not tested here"
+        assert "## Controls" not in page
+
+
+def test_five_rounds_are_compared_with_one():
+    cards = [run("imagenet-squeezenet1_1", LEVEL, LEVEL), run("imagenet-squeezenet1_1-rounds5", AHEAD, AHEAD)]
+    assert verdict_of(results_markdown(cards), "Five rounds gain more than one").startswith("supported")
+
+
+# --- controls ---------------------------------------------------------------------------------------
+
+
+def test_controls_stand_in_one_table_with_the_method_and_what_they_imply_in_counts():
+    only = {"": (7, 29), "-clip_only": (9, 28), "-noop": (11, 13)}
+    cards = [run(f"flowers17-resnet18{end}", counts(*pair, 340, both=278)) for end, pair in only.items()]
+    text = section(results_markdown(cards), "## Controls")
+    table = {row["run"].removeprefix("flowers17-resnet18"): row for row in rows(text)}
+    assert list(table) == list(only)
+    for end, (before, after) in only.items():
+        row = table[end]
+        assert shown(row["baseline"])[0] == pytest.approx((278 + before) / 3.4, abs=0.0501)
+        assert shown(row["JPEG-DL"])[0] == pytest.approx((278 + after) / 3.4, abs=0.0501)
+        assert number(row["difference"]) == pytest.approx((after - before) / 3.4, abs=0.0501)
+        assert close(mcnemar(before, after), row["p"])
+        if end:
+            assert number(row["against the whole method"]) == pytest.approx((after - 29) / 3.4, abs=0.0501)
+            assert close(fisher(278 + after, 278 + 29, 340), row["p 9"])
+            assert f"`flowers17-resnet18{end}`" in text
+    assert (
+        "the index limit alone, no quantization): +5.6 points over its baseline, where the whole method has +6.5"
+        in text
+    )
+    assert "its network and the method's cannot be told apart" in text
+    assert text.count("how far two trainings differ by chance") == 1
+    assert "trained apart with equal settings, name between 285 and 289 of 340 pictures" in text
+
+
+def test_a_control_that_is_clearly_behind_the_method_is_said_to_be_and_seeds_are_rows():
+    cards = [run("pets-resnet18", AHEAD, AHEAD), run("pets-resnet18-frozen", (60, 62), (60, 64), (60, 66))]
+    text = section(results_markdown(cards), "## Controls")
+    assert [row["seed"] for row in rows(text)] == ["0", "0", "1", "1"]
+    assert "clearly fewer pictures than the method's (−9.7 ± 0.1 points over 2 seeds" in text
+    assert "baselines of all rows name 560 of 1000" in text
+
+
+def test_controls_without_the_method_imply_nothing():
+    cards = [run("pets-resnet18-frozen", LEVEL), run("pets-resnet18-noop", LEVEL)]
+    text = section(results_markdown(cards), "## Controls")
+    assert "The whole method was not run" in text
+    assert "points over its baseline" not in text
+
+
+# --- grid -------------------------------------------------------------------------------------------
+
+
+def make_grid(**facts: Any) -> Grid:
+    """Cells against a baseline of 60 of 100 on raw pictures; the network gains one more with every form."""
+    cells = {
+        form: {arm: counts(k, k + 2 * j, 100, both=60 - k) for j, arm in enumerate(ARMS)}
+        for k, form in enumerate(FORMS)
+    }
+    known = {"bits_per_pixel": 9.26, "bits_per_pixel_without_headers": 8.51, "raised_steps": 17, "steps": 128}
+    return Grid(cells=cells, **(known | {"psnr": 31.42, "lossless": 3} | facts))
+
+
+def stored(grid: Grid) -> dict[str, Any]:
+    return json.loads(json.dumps(asdict(grid)))
+
+
+@pytest.mark.parametrize("grid", [make_grid(), make_grid(psnr=None, lossless=100)])
+def test_a_grid_comes_back_from_its_card(grid):
+    assert read_grid(stored(grid)) == grid
+
+
+def test_a_grid_of_another_form_is_refused():
+    facts = stored(make_grid())
+    for wrong in ({**facts, "more": 1}, {**facts, "cells": {}}, {k: v for k, v in facts.items() if k != "psnr"}):
+        with pytest.raises(ValueError, match=r"grid has another form .*; evaluate the pair again"):
+            read_grid(wrong)
+
+
+def test_a_grid_is_shown_with_intervals_and_p_against_the_baseline_on_raw_pictures():
+    page = results_markdown([run("cub50-resnet18", LEVEL, grid=stored(make_grid()))])
+    text = section(page, "## cub50-resnet18").split("Every input")[1]
+    for k, row in enumerate(rows(text)):
+        for j, name in enumerate(("baseline network", "JPEG-DL network")):
+            right = 60 + 2 * j
+            assert shown(row[name])[:3] == pytest.approx([right, *wilson(right, 100)], abs=0.0501)
+            if (k, j) == (0, 0):
+                assert row[name].endswith("reference")
+            else:
+                assert close(mcnemar(k, k + 2 * j), row[name].split("p = ")[1])
+    assert len(rows(text)) == 5
+    for fact in ("n = 100", "9.26 bits a pixel (8.51 without", "97 of 100 files", "31.4 dB", "17 of 128 steps"):
+        assert fact in text
+
+
+FILES = "Smaller files at the same accuracy"
+
+
+def with_files(right: int, bits: float = 9.26) -> PairCard:
+    soft, file = counts(0, 100, both=600), counts(0, 0, both=right)
+    cells = {form: dict.fromkeys(ARMS, file if form == "file" else soft) for form in FORMS}
+    return run("cub200-resnet18", AHEAD, AHEAD, grid=stored(replace(make_grid(bits_per_pixel=bits), cells=cells)))
+
+
+@pytest.mark.parametrize(
+    ("right", "bits", "expected"),
+    [
+        (700, 9.26, "in the claimed direction, but"),
+        (690, 9.26, "in the claimed direction, but"),
+        (680, 9.26, "no clear difference"),
+        (600, 9.26, "in the opposite direction"),
+        (700, 24.5, "in the opposite direction"),
+    ],
+)
+def test_files_count_as_claimed_only_if_small_and_as_accurate_as_the_soft_layer(right, bits, expected):
+    page = results_markdown([with_files(right, bits)])
+    assert verdict_of(page, FILES).startswith(expected)
+    line = next(line for line in page.splitlines() if "bits a pixel; accuracy on files" in line)
+    assert number(re.findall(r"files (\S+) points", line)[0]) == pytest.approx((right - 700) / 10)
+    assert close(fisher(right, 700, N), re.findall(r"p = ([\d.e-]+),", line)[0])
+
+
+# --- robustness -------------------------------------------------------------------------------------
+
+CHECKS = GradientChecks(
+    n=100,
+    zero_gradient_pictures={"baseline": 0.011, "jpegdl": 0.123},
+    zero_gradient_values={"baseline": 0.022, "jpegdl": 0.246},
+    flat_coefficients=0.381,
+    median_hardness=7.77,
+    median_hardness_luma=1.0,
+    median_hardness_chroma=8.0,
+    hard_entries=0.5,
+)
+SUITE = (*paper_suite([4 / 255]), *strong_suite([4 / 255]))
+
+
+def attacked(attack: Attack, only: tuple[int, int] = (5, 35)) -> RobustAccuracy:
+    clean, left = counts(10, 12, 100, both=70), counts(*only, 100, both=13)
+    return RobustAccuracy(attack=attack, clean=clean, attacked=left, checks=CHECKS)
+
+
+def robust(rows_: list[RobustAccuracy], name: str = "cifar100-vgg13") -> PairCard:
+    return run(name, LEVEL, robustness=json.loads(json.dumps([asdict(row) for row in rows_])))
+
+
+def test_attacks_come_back_from_their_card():
+    original = [attacked(attack) for attack in SUITE]
+    assert read_rows(robust(original).robustness) == original
+
+
+@pytest.mark.parametrize("missing", ["checks", "attack", "clean", "attacked"])
+def test_an_attack_without_its_checks_or_counts_cannot_be_read(missing):
+    facts = dict(robust([attacked(SUITE[0])]).robustness[0])
+    del facts[missing]
+    with pytest.raises(ValueError, match=r"attacks have another form .*; attack the pair again"):
+        results_markdown([run("cifar100-vgg13", LEVEL, robustness=[facts])])
+
+
+@pytest.mark.parametrize("name", list(REQUIRED))
+def test_without_any_one_of_the_required_attacks_no_number_is_printed(name):
+    some = [attacked(attack) for attack in SUITE if not REQUIRED[name](attack)]
+    assert 0 < len(some) < len(SUITE)
+    page = results_markdown([robust(some)])
+    text = section(page, "## cifar100-vgg13").split("Departures from the recipe")[1]
+    assert f"not shown, since without these attacks they could come from hidden gradients: {name}." in text
+    assert not re.search(r"\d %", text)
+    assert "|" not in text
+    line = next(line for line in page.splitlines() if line.startswith("  - cifar100-vgg13: not judged"))
+    assert not shown(line.split("(limits")[0].replace(name, "").replace("cifar100-vgg13", "").split("(")[0])
+
+
+def test_the_attacks_alone_are_the_same_text_as_on_the_page():
+    cards = [robust([attacked(attack) for attack in SUITE[:kept]]) for kept in (len(SUITE), 3)]
+    for card_of_run in cards:
+        assert robustness_markdown(card_of_run).strip() in results_markdown([card_of_run])
+    assert "18.0 %" in robustness_markdown(cards[0])
+    assert "%" not in robustness_markdown(cards[1])
+    assert robustness_markdown(run("cifar100-vgg13", LEVEL)) == "No attacks were run.\n"
+
+
+def test_few_steps_do_not_count_as_many():
+    weak = (*paper_suite([4 / 255]), *strong_suite([4 / 255], steps=49))
+    assert "not shown" in robustness_section([attacked(attack) for attack in weak])
+
+
+def test_every_attack_is_a_row_with_its_checks_beside_it():
+    page = results_markdown([robust([attacked(attack) for attack in SUITE])])
+    table = rows(section(page, "## cifar100-vgg13").split("Attacks, each row")[1])
+    assert [row["attack"] for row in table] == [attack.name for attack in SUITE]
+    for row, attack in zip(table, SUITE, strict=True):
+        assert shown(row["baseline, attacked"]) == pytest.approx([18, *wilson(18, 100)], abs=0.0501)
+        assert shown(row["JPEG-DL, attacked"]) == pytest.approx([48, *wilson(48, 100)], abs=0.0501)
+        assert [shown(row[f"{arm}, clean"])[0] for arm in ("baseline", "JPEG-DL")] == [80, 82]
+        assert row["difference"] == "+30.0"
+        assert close(mcnemar(5, 35), row["p"])
+        assert row["eps × 255"] == "4"
+        assert shown(row["steps × restarts"]) == [attack.steps, attack.restarts]
+        values, pictures, flat, hard = list(row.values())[-4:]
+        assert (values, pictures, flat, hard) == ("2.2% / 24.6%", "1.1% / 12.3%", "38.1%", "7.77")
+
+
+ROBUST = "More robust to FGSM and PGD"
+
+
+def outcome(weak: tuple[int, int], strong: tuple[int, int]) -> list[RobustAccuracy]:
+    """The same counts under all of the paper's attacks, and under all others."""
+    papers = paper_suite([4 / 255])
+    return [attacked(attack, weak if attack in papers else strong) for attack in SUITE]
+
+
+@pytest.mark.parametrize(
+    ("weak", "strong", "expected"),
+    [
+        ((5, 40), (5, 40), "in the claimed direction, but without a full test"),
+        ((5, 40), (20, 24), "no clear difference"),
+        ((5, 40), (40, 5), "in the opposite direction"),
+        ((20, 24), (5, 40), "no clear difference"),
+        ((20, 24), (40, 5), "in the opposite direction"),
+    ],
+)
+def test_robustness_counts_only_if_it_withstands_the_stronger_attacks(weak, strong, expected):
+    assert verdict_of(results_markdown([robust(outcome(weak, strong))]), ROBUST).startswith(expected)
+
+
+def test_signs_of_hidden_gradients_are_listed_and_overrule_a_lead():
+    signs = outcome((5, 40), (5, 40))
+    flat = [replace(row, checks=replace(CHECKS, flat_coefficients=0.97)) for row in signs]
+    weaker = [replace(r, attacked=counts(5, 35, 100, both=13)) if r.attack.method == "square" else r for r in signs]
+    for masked in (flat, weaker):
+        expected = masking_signs(masked)
+        assert expected
+        page = results_markdown([robust(masked)])
+        assert all(f"- {sign}" in page for sign in expected)
+        assert verdict_of(page, ROBUST).startswith("no clear difference")
+        assert f"{len(expected)} signs of hidden gradients" in page
+    assert finding(signs)[0] == 1
+    assert "no sign of hidden gradients, which is not a proof" in results_markdown([robust(signs)])
+
+
+# --- sentences --------------------------------------------------------------------------------------
+
+
+def test_the_verdict_names_its_seed_and_the_mean_over_all_seeds():
+    one, three = run("cub50-resnet18", (7, 29)), run("cub50-resnet18", (7, 29), (9, 19), (3, 28))
+    assert verdict(one).endswith("(p = 3.1e-04, one seed).")
+    assert "JPEG-DL names 22 of 1000 pictures more than the baseline (2.2 points), more than chance" in verdict(three)
+    assert verdict(three).endswith("(p = 3.1e-04, seed 0). Over 3 seeds JPEG-DL differs by +1.9 ± 0.8 points.")
+    assert verdict(run("cub50-resnet18", (8, 8))) == "Both networks name 508 of 1000 pictures correctly."
+
+
+def with_tables(luma: float, chroma: float, name: str = "cub50-resnet18", **facts: Any) -> PairCard:
+    steps = [[[[first] * 8] * 8 for first in (luma, chroma)]]
+    history = {"baseline": [], "jpegdl": [{"steps": None}, {"steps": steps}]}
+    return run(name, LEVEL, history=history, **facts)
+
+
+def test_the_limit_of_a_blocks_mean_is_an_eighth_of_the_largest_level():
+    page = results_markdown([with_tables(0.13, 16.0)])
+    assert f"limit a block's mean brightness to ± {127 * 0.13 / 8:.1f} grey levels" in page
+    assert "mean colour" not in page
+    assert "what part of the difference comes from that: not tested here" in page
+    assert "leave the mean of every block as it is" in results_markdown([with_tables(8.1, 8.1)])
+
+
+def test_a_layer_that_cuts_nothing_off_is_not_said_to():
+    for odd in ({"max_index": None}, {"quantizer": "identity"}, {"place": "first relu"}):
+        assert "grey levels" not in results_markdown([with_tables(0.1, 0.1, **odd)])
+
+
+def test_tables_point_at_the_controls_where_there_are_some():
+    page = results_markdown([with_tables(0.1, 0.1), run("cub50-resnet18-clip_only", LEVEL)])
+    assert "comes from that: see the controls above" in page
+    assert "The layer of its JPEG-DL arm: the index limit alone" in page
+
+
+def test_no_page_holds_a_missing_number():
+    cards = [
+        with_tables(0.1, 9, grid=stored(make_grid(psnr=None, lossless=100))),
+        run("cub50-resnet18-quantize_only", LEVEL, max_index=None, changed={"alpha": None, "bits": 4}),
+        run("cub50-resnet18-noop", (0, 0), quantizer="identity"),
+        run("flowers17-resnet18-first_relu", (0, 0), (0, 0), (0, 0)),
+        robust(outcome((5, 40), (40, 5))),
+        *(run(name, AHEAD, LEVEL) for name in RECIPES if name.startswith(("imagenet", "pets"))),
+    ]
+    page = results_markdown(cards[:3], cards[3:])
+    assert not re.search(r"\b(None|nan|inf|NaN)\b", page)
+    assert not re.search(r"\n\n\n", page)
+    assert page.endswith("\n")
+    assert not page.endswith("\n\n")
+
+
+def test_a_bar_in_a_title_stays_inside_its_cell():
+    odd = run("cub50-resnet18", LEVEL, dataset={"title": "a|b", "split": "x", "pictures": {"train": 1}})
+    assert rows(section(results_markdown([odd]), "## All runs"))[0]["data"] == r"a\|b"
+
+
+def test_the_section_of_a_grid_and_of_attacks_is_not_there_without_them():
+    page = results_markdown([run("cub50-resnet18", LEVEL)])
+    assert "Every input" not in page
+    assert "Attacks" not in page
+    assert grid_section(make_grid()).startswith("Every input to both networks, n = 100")
+    assert claims_section(gather([])).count("\n- ") == len(CLAIMS)
