@@ -17,9 +17,10 @@ from jpegdl.analysis.compression import QuantizerName
 from jpegdl.analysis.explain import Target
 from jpegdl.analysis.picture import PictureComparison, compare_picture
 from jpegdl.pairs.architectures import architecture
-from jpegdl.pairs.checkpoints import ModelPair, load_pairs
+from jpegdl.pairs.checkpoints import CheckpointError, ModelPair, load_pairs
 from jpegdl.training.draws import make_draw
 from jpegdl.ui.events import Draw
+from jpegdl.ui.menus import best_illustrated_first
 from jpegdl.ui.page import CSS, build_demo
 from jpegdl.ui.server import serve
 
@@ -40,7 +41,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of a pair's data set: offers random test pictures of it")
     arguments = parser.parse_args()
     pairs, refused = load_pairs(arguments.checkpoints, DEVICE)
-    PAIRS.update(pairs)
+    for name, card in [(name, pair.card) for name, pair in pairs.items()]:
+        if (card.place, card.quantizer) != ("input", "five levels"):
+            del pairs[name]
+            refused[name] = CheckpointError(f"{name}: the page shows layers of five levels at the input, no others.")
+    PAIRS.update(best_illustrated_first(pairs))
     draws = make_draws(arguments.data) if arguments.data else {}
     demo = build_demo(PAIRS, refused, analyse, draws=draws)
     serve(demo, seconds_per_analysis=seconds_per_analysis(), css_paths=CSS)

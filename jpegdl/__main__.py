@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
+from jpegdl.analysis.attacks import EPSILONS
 from jpegdl.analysis.grid import evaluate_grid
 from jpegdl.analysis.paper import listing
 from jpegdl.analysis.report import results_markdown, robustness_markdown, verdict
 from jpegdl.analysis.robustness import attack_pair
-from jpegdl.analysis.suites import paper_suite, strong_suite
+from jpegdl.analysis.suites import STRONG_EPSILONS, paper_suite, strong_suite
 from jpegdl.codec.jpegfile import cjpeg_qtables_text
 from jpegdl.pairs.card import PairCard, card_from_json, card_to_json, without_weights
 from jpegdl.pairs.checkpoints import ModelPair, load_pair, load_pairs, save_pair
@@ -145,9 +146,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 def _attack(arguments: argparse.Namespace) -> None:
     pair = load_pair(arguments.pair, arguments.device)
     dataset = read_dataset(pair.card.dataset["name"], arguments.data)
-    budgets = {"epsilons": [eps / 255 for eps in arguments.epsilons]} if arguments.epsilons else {}
+    given = [eps / 255 for eps in arguments.epsilons or ()]
     strong = {name: getattr(arguments, name) for name in ("steps", "restarts", "queries")}
-    suite = (*paper_suite(**budgets), *strong_suite(**budgets, **strong))
+    suite = (*paper_suite(given or EPSILONS), *strong_suite(given or STRONG_EPSILONS, **strong))
     rows = []
     images, labels = _test_pictures(pair, dataset)
     for row in attack_pair(pair, images, labels, suite=suite, limit=arguments.limit, seed=arguments.seed):

@@ -24,6 +24,8 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "pytorch_grad_cam": ("jpegdl/analysis/explain.py",),
     "matplotlib": ("jpegdl/analysis/figures.py",),
     "argparse": ("app.py", "jpegdl/__main__.py"),
+    "art": ("jpegdl/analysis/attacks.py",),
+    "timm": ("jpegdl/pairs/networks/", "jpegdl/training/folders.py"),
 }
 VAGUE_NAMES = ("utils", "util", "helpers", "helper", "common", "misc")
 
@@ -122,6 +124,19 @@ def imports_outside_their_place(modules: Sequence[Module], library: str) -> list
         if not module.path.startswith(ONLY_IN[library])
         for node, name in imports(module)
         if is_inside(name, library)
+    ]
+
+
+def imports_by_variable(modules: Sequence[Module]) -> list[str]:
+    """Calls of import_module whose name is not written there, so that no other rule would see it."""
+    return [
+        module.at(node, "imports by a variable")
+        for module in modules
+        for node in module.nodes
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name | ast.Attribute)
+        and (node.func.id if isinstance(node.func, ast.Name) else node.func.attr) in ("import_module", "__import__")
+        and not (node.args and isinstance(node.args[0], ast.Constant))
     ]
 
 
@@ -236,6 +251,18 @@ def test_argparse_is_imported_only_in_main_and_app(modules: list[Module]) -> Non
     assert imports_outside_their_place(modules, "argparse") == []
 
 
+def test_art_is_imported_only_in_attacks(modules: list[Module]) -> None:
+    assert imports_outside_their_place(modules, "art") == []
+
+
+def test_timm_is_imported_only_for_networks_and_for_the_names_of_imagenets_classes(modules: list[Module]) -> None:
+    assert imports_outside_their_place(modules, "timm") == []
+
+
+def test_every_import_names_its_module(modules: list[Module]) -> None:
+    assert imports_by_variable(modules) == []
+
+
 def test_only_main_and_app_print(modules: list[Module]) -> None:
     assert prints(modules) == []
 
@@ -288,6 +315,11 @@ def library(name: str) -> Rule:
         (library("pytorch_grad_cam"), "jpegdl/ui/compare.py", "from pytorch_grad_cam import GradCAM"),
         (library("matplotlib"), "jpegdl/analysis/explain.py", "import matplotlib.pyplot as plt"),
         (library("argparse"), "jpegdl/training/loop.py", "import argparse"),
+        (library("art"), "jpegdl/analysis/robustness.py", "from importlib import import_module\nimport_module('art')"),
+        (library("art"), "jpegdl/analysis/suites.py", "from art.attacks.evasion import SquareAttack"),
+        (library("timm"), "jpegdl/pairs/weights.py", "def f():\n    import timm"),
+        (imports_by_variable, "jpegdl/ui/page.py", "import importlib\nimportlib.import_module(name)"),
+        (imports_by_variable, "jpegdl/ui/page.py", "__import__('a' + 'rt')"),
         (prints, "jpegdl/training/loop.py", "print('epoch 1')"),
         (vague_module_names, "jpegdl/codec/utils.py", ""),
         (vague_module_names, "jpegdl/common/dct.py", ""),
@@ -321,6 +353,13 @@ def test_each_rule_reports_a_violation(rule: Rule, path: str, source: str) -> No
         (app_libraries, "app.py", "import os\nimport spaces\nimport torch\nimport gradio as gr"),
         (library("gradio"), "jpegdl/ui/compare.py", "import gradio as gr"),
         (library("gradio"), "jpegdl/pairs/checkpoints.py", "import gradio_like"),
+        (library("art"), "jpegdl/analysis/attacks.py", "from importlib import import_module\nimport_module('art')"),
+        (library("timm"), "jpegdl/pairs/networks/library.py", "def f():\n    import timm"),
+        (
+            imports_by_variable,
+            "jpegdl/analysis/attacks.py",
+            "from importlib import import_module\nimport_module('art')",
+        ),
         (prints, "jpegdl/__main__.py", "print('done')"),
         (unsafe_torch_loads, "jpegdl/training/loop.py", "import torch\ntorch.load('a', weights_only=True)"),
         (unsafe_torch_loads, "jpegdl/pairs/prepare.py", "image.load()"),

@@ -161,7 +161,10 @@ def test_strip_shows_the_counts_and_what_follows_from_them():
     assert "73.2 % [68.3, 77.7]" in text
     assert "Difference +2.1 points" in text
     assert f"p = {CARD.results['test'].p_value:.3f}" in text
-    assert Page(verdict_sentence(CARD)).text.endswith(verdict(CARD))
+    sentence = Page(verdict_sentence(CARD)).text
+    assert verdict(CARD) in sentence
+    assert sentence.endswith("Trained with epochs 60 instead of 200, milestones 30, 45 instead of 100, 150.")
+    assert Page(verdict_sentence(replace(CARD, paper_recipe={}))).text.endswith(verdict(CARD))
 
 
 def test_strip_has_no_line_for_a_picture_before_there_is_one():
@@ -252,7 +255,11 @@ def test_about_shows_the_cards_facts_and_departures():
         assert expected in text
     assert "epochs 200 60" in text
     assert "milestones 100, 150 30, 45" in text
+    for expected in ("First weights random", "at the input", "indices up to ±127"):
+        assert expected in text
     assert "without departures" in about_pair(replace(CARD, paper_recipe={}))
+    pretrained = replace(CARD, recipe={**CARD.recipe, "start": "imagenet"}, dataset={**CARD.dataset, "name": "cub50"})
+    assert "optimistic" in about_pair(pretrained)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from benchmarks.reference import PlainLayer
 from jpegdl.codec import kernel
@@ -220,6 +221,43 @@ def test_the_result_does_not_depend_on_the_number_of_threads() -> None:
     torch.set_num_threads(before)
     if kernel.load() is not None:
         assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_constants_of_the_tables_are_never_those_of_other_numbers(path: str) -> None:
+    # Neither kind of change is seen in the version or the place of the tensor that the layer holds.
+    images, layer = pictures(2, 24, 24), JPEGLayer(tables(0), 0.5)
+    layer(images)
+    for change in (lambda: layer.steps.data.mul_(1.5), lambda: layer.alpha.data.mul_(0.3), layer.project_):
+        change()
+        fresh = JPEGLayer(layer.steps, layer.alpha)
+        assert torch.equal(gradients_of(layer, images)[2], gradients_of(fresh, images)[2])
+        with torch.no_grad():
+            assert torch.equal(layer(images), fresh(images + 0))
+        plain = PlainLayer(layer.steps[0].double(), layer.alpha[0].double())
+        assert_near(layer(images).detach(), plain(images.double()).detach(), 4e-6)
+
+
+def test_tables_changed_between_forward_and_backward_are_refused(path: str) -> None:
+    layer = JPEGLayer(tables(0), 0.5)
+    output = layer(pictures(1, 16, 16))
+    with torch.no_grad():
+        layer.steps.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        output.sum().backward()
+
+
+def test_strips_of_a_batch_of_large_pictures_give_the_gradients_of_single_ones(path: str) -> None:
+    images, layer = pictures(2, 227, 250), JPEGLayer(tables(0), 0.5)
+    both = gradients_of(layer, images)
+    alone = [gradients_of(layer, image[None]) for image in images]
+    torch.testing.assert_close(both[1], torch.cat([found[1] for found in alone]), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(both[2], alone[0][2] + alone[1][2], atol=1e-3, rtol=1e-3)
+
+
+def test_forward_mode_differentiation_is_refused(path: str) -> None:
+    images, layer = pictures(1, 16, 16), JPEGLayer(tables(0), 0.5)
+    with torch.no_grad(), forward_ad.dual_level(), pytest.raises(RuntimeError, match="jvp"):
+        layer(forward_ad.make_dual(images, torch.ones_like(images)))
 
 
 def test_a_copy_and_its_state_give_the_same(path: str) -> None:

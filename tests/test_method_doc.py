@@ -1,17 +1,23 @@
-"""docs/method.md names functions that exist, all of the codec's, and links that lead somewhere."""
+"""docs/method.md names functions that exist, all of the codec's and of the attacks, and links that lead somewhere."""
 
 import importlib
 import inspect
 import re
 from functools import reduce
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 
-from jpegdl.codec import color, dct, quantizer
-from jpegdl.codec.layer import JPEGLayer
+from jpegdl.analysis import attacks, suites
+from jpegdl.analysis.robustness_section import MANY_STEPS
+from jpegdl.codec import color, dct, quantizer, variants
+from jpegdl.codec.featurelayer import FeatureJPEGLayer
+from jpegdl.codec.layer import MIN_STEP, JPEGLayer
 from jpegdl.codec.quantizer import MAX_INDEX
-from jpegdl.training.recipes import RECIPES
+from jpegdl.training import pair
+from jpegdl.training.catalogue import RECIPES
+from jpegdl.training.recipes import Recipe
 
 DOCS = Path(__file__).parents[1] / "docs"
 TEXT = (DOCS / "method.md").read_text(encoding="utf-8")
@@ -31,17 +37,22 @@ def test_a_named_function_exists_in_the_file_it_links_to(name, file):
     assert owner.__module__ == module.__name__  # defined there, not imported
 
 
-def test_every_public_function_of_the_layer_is_named():
+@pytest.mark.parametrize("module", [color, dct, quantizer, variants, attacks, suites], ids=lambda m: m.__name__)
+def test_every_public_function_of_the_method_is_named(module):
+    file = module.__name__.replace(".", "/")
     functions = {
-        name
-        for module in (color, dct, quantizer)
+        (name, file)
         for name, value in vars(module).items()
         if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
     }
-    methods = {
-        f"JPEGLayer.{name}" for name, value in vars(JPEGLayer).items() if inspect.isfunction(value) and name[0] != "_"
-    }
-    assert functions | methods <= {name for name, _ in NAMED}
+    assert functions <= set(NAMED)
+
+
+@pytest.mark.parametrize("layer", [JPEGLayer, FeatureJPEGLayer])
+def test_every_public_method_of_the_layers_is_named(layer):
+    file = layer.__module__.replace(".", "/")
+    methods = [name for name, value in vars(layer).items() if inspect.isfunction(value) and name[0] != "_"]
+    assert {(f"{layer.__name__}.{name}", file) for name in methods} <= set(NAMED)
 
 
 def test_relative_links_lead_to_files():
@@ -56,10 +67,63 @@ def test_names_without_a_link_are_linked_elsewhere_or_are_arguments():
     assert set(re.findall(r"`([^`\n]+)`", re.sub(r"\[`[^`]+`\]", "", TEXT))) <= linked | arguments | commands
 
 
+def chosen(*ends: str) -> list[Recipe]:
+    """The recipes whose names end so."""
+    return [recipe for name, recipe in RECIPES.items() if name.endswith(ends)]
+
+
 def test_the_stated_settings_are_the_recipes():
     assert "127 for b = 8" in TEXT
     assert MAX_INDEX == 127
     assert "q_max = 10" in TEXT
+    assert all(recipe.max_initial_step == 10 for recipe in RECIPES.values())
     assert "224 px, 200 epochs" in TEXT
-    assert all((r.bits, r.max_initial_step) == (8, 10) for r in RECIPES.values())
-    assert (RECIPES["flowers17-resnet18"].input_size, RECIPES["flowers17-resnet18"].epochs) == (224, 200)
+    assert (RECIPES["cub200-resnet18"].input_size, RECIPES["cub200-resnet18"].epochs) == (224, 200)
+    relu, unlimited = chosen("-first_relu"), chosen("-quantize_only")
+    assert ({r.bits for r in relu}, {r.bits for r in unlimited}) == ({6}, {None})
+    rest = [recipe for recipe in RECIPES.values() if recipe not in (*relu, *unlimited)]
+    assert {recipe.dataset for recipe in rest if recipe.bits != 8} == {"imagenet", "imagenette"}
+    assert {recipe.quantizer for recipe in RECIPES.values() if recipe.name.count("-") == 1} == {"five levels"}
+
+
+def test_the_stated_imagenet_settings_are_the_recipes():
+    assert "ImageNet with b = 11, h = 0.7, table rate 0.5" in TEXT
+    recipes = [recipe for recipe in RECIPES.values() if recipe.dataset == "imagenet"]
+    assert {(r.bits, r.hardness, r.table_learning_rate) for r in recipes} == {(11, 0.7, 0.5)}
+    assert {(r.initial_tables, r.table_optimizer) for r in recipes} == {("mean absolute", "sgd")}
+
+
+def test_the_stated_controls_are_the_recipes():
+    assert {recipe.quantizer for recipe in chosen("-clip_only")} == {"clip"}
+    assert {recipe.table_optimizer for recipe in chosen("frozen", "-noop")} == {"none"}
+    assert {recipe.initial_tables for recipe in chosen("-standard_frozen")} == {"standard"}
+    assert {recipe.quantizer for recipe in chosen("-noop")} == {"identity"}
+    held = chosen("-zero_dc")
+    assert {(recipe.zero_dc, recipe.bits, recipe.rounds) for recipe in held} == {(True, 8, 1)}
+    assert "127 · 10⁻⁵" in TEXT
+    assert MIN_STEP == 1e-5
+
+
+def test_the_stated_splits_of_flowers_are_the_recipes():
+    assert "Flowers-102 by named splits" in TEXT
+    flowers = {r.dataset: r.architecture for r in RECIPES.values() if r.dataset.startswith("flowers102")}
+    assert {d for d in flowers if flowers[d] == "efficientformer_l1"} == {"flowers102-trainval"}
+    assert set(flowers) == {"flowers102-authors", "flowers102-trainval"}
+
+
+def test_the_stated_attacks_are_the_suites():
+    assert "ten values of ε from 1/255 to 4/255; PGD makes 5 steps of ε/2" in " ".join(TEXT.split())
+    pgd = [attack for attack in suites.paper_suite() if attack.method == "pgd-last"]
+    assert [round(255 * attack.epsilon, 2) for attack in pgd] == [1, 1.33, 1.67, 2, 2.33, 2.67, 3, 3.33, 3.67, 4]
+    assert {(attack.steps, attack.step_size / attack.epsilon) for attack in pgd} == {(5, 0.5)}
+    assert "50 steps and 5 starts" in TEXT
+    long = [attack for attack in suites.strong_suite() if attack.method == "pgd"]
+    assert {(attack.steps, attack.restarts) for attack in long} == {(MANY_STEPS, 5)} == {(50, 5)}
+    (exponent,) = re.findall("below 10⁻([⁰¹²³⁴⁵⁶⁷⁸⁹]+) counts as 0", TEXT)
+    assert float(f"1e-{normalize('NFKC', exponent)}") == attacks.ZERO
+
+
+def test_the_stated_numbers_of_pictures_are_the_trainers():
+    assert "at most 10,000 training pictures" in TEXT
+    assert "more than 20,000 files" in TEXT
+    assert (pair._STATISTICS, pair._IN_MEMORY) == (10_000, 20_000)

@@ -1,6 +1,7 @@
 """The real app as `python app.py` serves it, asked by scripts; nothing here depends on how good the pair is."""
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -33,7 +34,7 @@ from jpegdl.pairs.checkpoints import ModelPair, load_pair, load_pairs
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.prepare import prepare
 from jpegdl.ui.compare import Shown, compare_upload
-from jpegdl.ui.menus import AS_TRAINED, FORMULA, OWN, SHARED, TRUE, UNKNOWN
+from jpegdl.ui.menus import AS_TRAINED, FORMULA, OWN, SHARED, TRUE, UNKNOWN, best_illustrated_first
 from jpegdl.ui.menus import EXAMPLES as MENU
 from jpegdl.ui.page import build_demo
 from jpegdl.ui.server import serve
@@ -484,6 +485,7 @@ def test_the_list_of_pairs_is_that_of_the_cards(client):
     kind, (found,) = ask(client, "pairs")
     assert kind == "complete"
     cards = [card_from_json(path.read_text()) for path in sorted(CHECKPOINTS.glob("[!.]*/pair.json"))]
+    cards.sort(key=lambda card: card.name != PAIR)  # most examples are of its classes
     assert found == [
         {
             "name": card.name,
@@ -571,9 +573,9 @@ def test_no_picture_of_the_page_is_sent_in_a_lossy_format(client):
 
 @pytest.fixture(scope="module")
 def half_broken(tmp_path_factory) -> Iterator[httpx.Client]:
-    """The app on a folder with one good pair and three broken ones."""
+    """The app on a folder with one good pair, three broken ones, and one with a layer that is not shown."""
     checkpoints = tmp_path_factory.mktemp("checkpoints")
-    for name in (PAIR, "one-bit", "pointer", "missing"):
+    for name in (PAIR, "one-bit", "pointer", "missing", "clipped"):
         (checkpoints / name).mkdir()
         for file in (CHECKPOINTS / PAIR).iterdir():
             (checkpoints / name / file.name).symlink_to(file)
@@ -581,6 +583,8 @@ def half_broken(tmp_path_factory) -> Iterator[httpx.Client]:
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 22500000\n"
     replace(checkpoints / "pointer" / "baseline.safetensors", pointer)
     (checkpoints / "missing" / "baseline.safetensors").unlink()
+    card = (CHECKPOINTS / PAIR / "pair.json").read_bytes()
+    replace(checkpoints / "clipped" / "pair.json", card.replace(b'"quantizer": "five levels"', b'"quantizer": "clip"'))
     folder = tmp_path_factory.mktemp("half-broken")
     with (
         running(folder, "--checkpoints", str(checkpoints)) as app,
@@ -606,6 +610,7 @@ def flipped(path: Path) -> bytes:
         ("one-bit/jpegdl.safetensors", "does not match the hash in its card"),
         ("pointer/baseline.safetensors", "is a Git LFS pointer, not weights; run `git lfs pull`"),
         ("missing/baseline.safetensors", "is missing"),
+        ("clipped", "the page shows layers of five levels at the input, no others"),
     ],
 )
 def test_the_page_names_the_broken_file_and_the_reason(half_broken, file, reason):
@@ -622,6 +627,16 @@ def test_the_good_pair_beside_broken_ones_is_offered_and_answers(half_broken, la
     assert [pair["name"] for pair in pairs] == [PAIR]
     picture = upload(half_broken, (EXAMPLES / "daffodil.jpg").read_bytes())
     assert_equal_analyses(compare(half_broken, picture, stage=last_stage).numbers, shown.numbers)
+
+
+def test_the_pair_whose_classes_most_examples_show_comes_first_then_the_names_decide(tmp_path):
+    classes = {"b": ("a", "b"), "a": ("a", "b"), "z": ("iris", "b"), "y": ("iris", "dandelion")}
+    good = load_pair(CHECKPOINTS / PAIR)
+    pairs = {
+        name: dataclasses.replace(good, card=dataclasses.replace(good.card, class_names=names))
+        for name, names in classes.items()
+    }
+    assert list(best_illustrated_first(pairs)) == ["y", "z", "a", "b"]
 
 
 def test_with_an_empty_folder_the_page_opens_and_says_that_there_is_no_pair(tmp_path):

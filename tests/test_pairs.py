@@ -122,10 +122,11 @@ def test_a_pair_with_its_layer_in_place_of_the_first_relu_comes_back(tmp_path):
     facts = card("resnet18", 3, place="first relu", max_index=31)
     save_pair(tmp_path / "one", facts, both_arms(build_classifier("resnet18", 3, seed=1), jpegdl))
     pair = load_pair(tmp_path / "one")
-    found = table_layer(pair.jpegdl)
+    found, before = table_layer(pair.jpegdl), table_layer(jpegdl)
     assert isinstance(found, FeatureJPEGLayer)
+    assert isinstance(before, FeatureJPEGLayer)
     assert pair.jpegdl.backbone.relu is found
-    assert torch.equal(found.steps, table_layer(jpegdl).steps)
+    assert torch.equal(found.steps, before.steps)
     assert torch.equal(found.alpha, torch.full((64, 8, 8), 2.0))
     assert found.max_index == 31
     assert table_layer(pair.baseline) is None

@@ -1,6 +1,7 @@
 """The README's promises: the Space's front matter, commands, dependencies and links."""
 
 import re
+import shlex
 import tomllib
 from importlib.metadata import metadata
 from pathlib import Path
@@ -9,6 +10,13 @@ from typing import Any
 import pytest
 import yaml
 from packaging.specifiers import SpecifierSet
+
+from jpegdl.__main__ import _parser
+from jpegdl.analysis.attacks import ART
+from jpegdl.pairs.card import card_from_json
+from jpegdl.pairs.weights import PACKAGES
+from jpegdl.training.catalogue import RECIPES
+from jpegdl.training.readers import READERS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -115,6 +123,54 @@ def test_versions_in_the_dependency_table_are_the_pins() -> None:
             assert found in current.values(), f"{name}: {found} is pinned nowhere"
 
 
+def test_the_package_that_attack_asks_for_is_the_development_pin() -> None:
+    name, pin = ART.split("==")
+    assert pins("requirements-dev.txt")[name] == pin
+
+
+def test_the_package_of_imagenet_weights_is_the_one_that_training_asks_for() -> None:
+    ((package, *_),) = PACKAGES.values()
+    assert f"`{package}`" in section("Train a pair yourself")
+
+
+def test_training_commands_are_accepted_by_the_command_line() -> None:
+    blocks = re.findall(r"```sh\n(.*?)```", section("Train a pair yourself"), re.DOTALL)
+    commands = [
+        shlex.split(line, comments=True)
+        for block in blocks
+        for line in block.replace("\\\n", " ").splitlines()
+        if "jpegdl" in line
+    ]
+    words = [command[command.index("-m") + 2 :] for command in commands]
+    assert {command[0] for command in words} == {"train", "evaluate", "attack", "record", "results"}
+    for command in words:
+        _parser().parse_args(command)  # exits for a recipe or an option that does not exist
+
+
+def test_options_named_in_the_training_section_exist() -> None:
+    text = section("Train a pair yourself")
+    known = {"--nproc-per-node", *re.findall(r"--[a-z-]+", (ROOT / "jpegdl/__main__.py").read_text(encoding="utf-8"))}
+    assert set(re.findall(r"--[a-z][a-z-]+", text)) <= known
+
+
+def test_data_sets_in_the_training_section_can_be_read() -> None:
+    named = {name for row in table_rows(section("Train a pair yourself")) for name in re.findall(r"`(\w+)`", row[0])}
+    assert named <= set(READERS)
+    assert {recipe.dataset.split("-")[0] for recipe in RECIPES.values()} <= named
+
+
+def test_the_table_of_pairs_names_recipes_every_shipped_pair_and_how_it_departs() -> None:
+    departed = {row[0].strip("`"): row[3] for row in table_rows(section("The pairs"))}
+    cards = [card_from_json(path.read_text()) for path in sorted((ROOT / "checkpoints").glob("*/pair.json"))]
+    assert set(departed) <= set(RECIPES)
+    assert {card.name for card in cards} <= set(departed)
+    units = {"input_size": "{} px", "epochs": "{} epochs"}
+    for card in cards:
+        for field in set(card.paper_recipe) - {"milestones"}:
+            text = units[field].format(card.recipe[field])
+            assert f"{text} instead of {card.paper_recipe[field]}" in departed[card.name], card.name
+
+
 def test_make_commands_in_the_readme_are_targets() -> None:
     code = re.findall(r"`([^`\n]+)`", README) + re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
     named = {target for text in code for target in re.findall(r"(?:^|\n)make ([a-z]+)", text)}
@@ -151,7 +207,7 @@ def test_relative_links_lead_to_files(page: Path) -> None:
 
 def test_every_installed_pin_accepts_the_oldest_python() -> None:
     for package in (*pins("requirements.txt"), *pins("requirements-dev.txt")):
-        accepted = metadata(package)["Requires-Python"]
+        accepted = metadata(package)["Requires-Python"] or ""  # a package may leave it open
         assert SpecifierSet(accepted).contains(minimum_python()), f"{package} needs Python {accepted}"
 
 

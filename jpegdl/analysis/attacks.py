@@ -25,7 +25,7 @@ from jpegdl.pairs.classifier import Classifier
 
 EPSILONS = tuple(float(eps) for eps in np.linspace(1, 4, 10) / 255)  # paper figure 3, shares of white
 PAPER_STEPS = 5  # of PGD, each of eps / 2
-ZERO = 1e-20  # the layer's arithmetic leaves less than this of an exact 0, and the sign of that would be an attack
+ZERO = 1e-15  # what the layer's arithmetic may leave of an exact 0; the sign of that would be an attack
 ART = "adversarial-robustness-toolbox==1.20.1"
 
 
@@ -100,7 +100,7 @@ def square(
     ValueError if ART is not installed.
     """
     _check(model, images, labels, eps, queries)
-    attacks, estimators = _art("art.attacks.evasion"), _art("art.estimators.classification")
+    attacks, estimators = art_modules()
     answer = _remembering(model, images)
     classes = answer(images[:1].cpu().numpy()).shape[1]
     box = estimators.BlackBoxClassifierNeuralNetwork(answer, tuple(images.shape[1:]), classes, clip_values=(0.0, 1.0))
@@ -214,9 +214,10 @@ def _remembering(model: nn.Module, images: Tensor) -> Callable[[NDArray[np.float
     return answer
 
 
-def _art(module: str) -> Any:
+def art_modules() -> tuple[Any, Any]:
+    """ART's modules of attacks and of estimators. Raises ValueError if it is not installed."""
     try:
-        return import_module(module)
+        return import_module("art.attacks.evasion"), import_module("art.estimators.classification")
     except ImportError:
         raise ValueError(f"the Square attack needs {ART}, which is not installed; run `pip install {ART}`") from None
 

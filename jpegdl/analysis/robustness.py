@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from jpegdl.analysis.attacks import fgsm, look, pgd, pgd_last, smooth_backward, square, straight_through
+from jpegdl.analysis.attacks import art_modules, fgsm, look, pgd, pgd_last, smooth_backward, square, straight_through
 from jpegdl.analysis.evaluate import compare, logits
 from jpegdl.analysis.grid import paired_counts
 from jpegdl.analysis.suites import Attack, Backward
@@ -81,6 +81,8 @@ def attack_pair(
     """
     if not isinstance(pair.jpegdl.codec, JPEGLayer):
         raise ValueError(f"{pair.card.name} has no JPEG layer at the input; attacks compare pairs that have one")
+    if any(attack.method == "square" for attack in suite):
+        art_modules()  # not to find it missing after an hour
     if limit is not None:
         chosen = torch.linspace(0, len(images) - 1, min(limit, len(images))).round().long()
         images, labels = images[chosen], labels[chosen]

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from jpegdl.analysis.attacks import EPSILONS, PAPER_STEPS
 
+STRONG_EPSILONS = (1 / 255, 4 / 255)  # the smallest and the largest of the paper's
 Method = Literal["fgsm", "pgd-last", "pgd", "square"]
 Backward = Literal["layer", "straight-through", "smooth"]
 
@@ -45,7 +46,7 @@ def paper_suite(epsilons: Sequence[float] = EPSILONS) -> tuple[Attack, ...]:
 
 
 def strong_suite(
-    epsilons: Sequence[float] = (1 / 255, 4 / 255), *, steps: int = 50, restarts: int = 5, queries: int = 1000
+    epsilons: Sequence[float] = STRONG_EPSILONS, *, steps: int = 50, restarts: int = 5, queries: int = 1000
 ) -> tuple[Attack, ...]:
     """What a hidden gradient does not withstand; steps of 2.5 eps / steps, as in the paper's PGD.
 

@@ -29,22 +29,29 @@ typedef float vf __attribute__((vector_size(4 * LANES)));
 typedef int32_t vi __attribute__((vector_size(4 * LANES)));
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE vf splat(float x) { return vf{} + x; }
+INLINE vf splat(float x) { return x - vf{}; }
+#if defined(__AVX512F__)
+INLINE vf least(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
+INLINE vf most(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
+#elif defined(__AVX2__)
+INLINE vf least(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
+INLINE vf most(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
+#else
 INLINE vf least(vf a, vf b) { return a < b ? a : b; }
 INLINE vf most(vf a, vf b) { return a > b ? a : b; }
+#endif
 INLINE vf magnitude(vf x) { return (vf)((vi)x & 0x7fffffff); }
 INLINE vf with_sign(vf size, vf sign) { return (vf)((vi)size ^ ((vi)sign & INT32_MIN)); }  // size >= 0, or mirrored
 INLINE vf nearest(vf x) { return (x + 12582912.0f) - 12582912.0f; }  // half to even, |x| < 2^22
-INLINE bool any(vi mask) {
-#if defined(__AVX512F__)
-    return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+INLINE bool any(vi mask) {  // any lane below 0
+#if defined(__AVX512DQ__)
+    return _mm512_movepi32_mask((__m512i)mask) != 0;
 #elif defined(__AVX2__)
     return _mm256_movemask_ps((__m256)mask) != 0;
 #else
-    int64_t words[LANES / 2], found = 0;
-    std::memcpy(words, &mask, sizeof words);
-    for (int64_t word : words) found |= word;
-    return found != 0;
+    int32_t found = 0;
+    for (int lane = 0; lane < LANES; ++lane) found |= mask[lane];
+    return found < 0;
 #endif
 }
 INLINE float sum(vf x) {
@@ -53,128 +60,224 @@ INLINE float sum(vf x) {
     return total;
 }
 
-// exp(x) for x <= 0, to 2e-7; exp(least) below that.
-INLINE vf exponential(vf x, float least_exponent) {
-    x = most(x, splat(least_exponent));
-    vf shifted = x * 1.44269504088896341f + 12582912.0f, n = shifted - 12582912.0f;
-    vf r = x - n * 0.693147180559945f;
-    vf p = r * 8.2893485e-3f + 4.1888289e-2f;  // least relative error on |r| <= log(2) / 2
-    p = p * r + 1.6667648e-1f;
-    p = p * r + 4.9999150e-1f;
-    p = p * r + 9.9999970e-1f;
-    p = p * r + 1.0f;
-    return (vf)((vi)p + ((vi)shifted << 23));
+INLINE vf reciprocal(vf x) {
+#ifdef __AVX512F__
+    const vf r = (vf)_mm512_rcp14_ps((__m512)x);
+    return r + r * (1.0f - x * r);
+#else
+    return 1.0f / x;
+#endif
+}
+
+// Most arithmetic is written for N registers side by side, one line for all of them: alone, each would wait for itself.
+#define EACH _Pragma("GCC unroll 4") for (int k = 0; k < N; ++k)
+constexpr int GROUP = 4, DOWN = 8;  // cells side by side; distance of the cells of a column
+
+// exp2(x[k]) for -126 < x <= 0, to 2e-7.
+template <int N>
+INLINE void exponentials(vf x[]) {
+    vf n[N], r[N], p[N];
+    EACH n[k] = x[k] + 12582912.0f;
+    EACH r[k] = x[k] - (n[k] - 12582912.0f);
+    EACH p[k] = r[k] * 1.3263234e-3f + 9.6697076e-3f;  // least relative error on |r| <= 1 / 2
+    EACH p[k] = p[k] * r[k] + 5.5506739e-2f;
+    EACH p[k] = p[k] * r[k] + 2.4022242e-1f;
+    EACH p[k] = p[k] * r[k] + 6.9314697e-1f;
+    EACH p[k] = p[k] * r[k] + 1.0f;
+    EACH x[k] = (vf)((vi)p[k] + ((vi)n[k] << 23));
 }
 
 // --- the quantizer ---------------------------------------------------------------------------------------------------
 
 enum Method { IDENTITY, THETA, WINDOW };
 
-struct Entry {  // what depends on one table entry
+struct Rare {  // what only some methods need
     Method method;
+    float max_index, edge;  // |z| from which the sum over all levels is finite
+    float first, second;    // exp(-pi^2 / h), exp(-4 pi^2 / h)
+    float ladder[8];        // d^6, d^3, d, 1, 1, d, d^3, d^6
+};
+
+struct Entry {  // what depends on one table entry; small, because the cache also holds the tile
     float step, high, low, inverse, half;  // step = high + low, products of high with an index are exact
-    float hardness, rate;                  // h, 2 h / q
-    float decay;                           // exp(-2 h), 0 where it does not matter
-    float limited, edge;                   // |z| from which the window moves inside; from which the sum is finite
-    float first, second;                   // exp(-pi^2 / h), exp(-4 pi^2 / h)
-    float max_index;
+    float rate;                            // 2 h / q / log(2), h the hardness
+    float decay, twice, cube, two_cubes;   // d = exp(-2 h), 2 d, d^3, 2 d^3; 0 where they do not matter
+    float gain, limited;                   // 2 h; |z| from which the window moves inside
+    const Rare* rare;
 };
 
 struct Derivatives {
     vf slope, by_step, by_alpha;
 };
 
-Entry make_entry(float step, float alpha, int max_index, bool all_levels) {
+Entry make_entry(float step, float alpha, int max_index, bool all_levels, Rare& rare) {
     Entry e;
     const float pi = 3.14159265358979f, h = alpha * step * step;
-    e.method = !all_levels || !(h < pi) ? WINDOW : h < 0.4f ? IDENTITY : THETA;
-    e.step = step, e.inverse = 1 / step, e.half = step / 2, e.hardness = h, e.rate = 2 * h / step;
+    e.step = step, e.inverse = 1 / step, e.half = step / 2, e.gain = 2 * h, e.rare = &rare;
+    e.rate = float(2 * double(h) / step * 1.44269504088896341);
     const volatile float scaled = step * 4097.0f;
     const volatile float rest = scaled - step;
     e.high = scaled - rest, e.low = step - e.high;
-    e.decay = h > 20 ? 0.0f : std::exp(-2 * h);
+    const auto decay = [&](int n) { return n * 2 * h > 83 ? 0.0f : std::exp(-2 * h * n); };
+    e.decay = decay(1), e.twice = 2 * e.decay, e.cube = decay(3), e.two_cubes = 2 * e.cube;
     e.limited = (max_index - 1.501f) * step;
-    e.edge = e.method == WINDOW ? INFINITY : step * (max_index + 1 - std::sqrt(28.0f / h + 0.25f));
-    e.first = e.method == THETA ? std::exp(-pi * pi / h) : 0;
-    e.second = e.method == THETA ? std::exp(-4 * pi * pi / h) : 0;
-    e.max_index = float(max_index);
+    rare.method = !all_levels || !(h < pi) ? WINDOW : h < 0.4f ? IDENTITY : THETA;
+    rare.max_index = float(max_index);
+    rare.edge = step * (max_index + 1 - std::sqrt(28.0f / h + 0.25f));
+    rare.first = rare.method == THETA ? std::exp(-pi * pi / h) : 0;
+    rare.second = rare.method == THETA ? std::exp(-4 * pi * pi / h) : 0;
+    for (int j = 0; j < 4; ++j) rare.ladder[4 + j] = rare.ladder[3 - j] = decay(j * (j + 1) / 2);
     return e;
 }
 
 INLINE vf offset_from(vf index, vf z, const Entry& e) { return (z - index * e.high) - index * e.low; }
 
+constexpr float LEAST = -62;  // log2 of the least E; its square must not vanish
+
+// No limit near. E is the weight of the second nearest level; all weights are taken times E^2.
+template <int N>
+INLINE void window_values_inside(vf z[], const Entry* e) {
+    vf offset[N], x[N], total[N], odd[N];
+    EACH x[k] = nearest(z[k] * e[DOWN * k].inverse);
+    EACH offset[k] = z[k] - x[k] * e[DOWN * k].high;
+    EACH offset[k] = offset[k] - x[k] * e[DOWN * k].low;
+    EACH x[k] = most((magnitude(offset[k]) - e[DOWN * k].half) * e[DOWN * k].rate, splat(LEAST));
+    exponentials<N>(x);
+    EACH total[k] = x[k] * e[DOWN * k].decay + 1.0f;
+    EACH odd[k] = x[k] * e[DOWN * k].twice + 1.0f;
+    EACH total[k] = total[k] * x[k] + 1.0f;
+    EACH odd[k] = odd[k] * (x[k] * x[k]) - e[DOWN * k].decay;
+    EACH total[k] = total[k] * x[k] + e[DOWN * k].decay;
+    EACH odd[k] = odd[k] * x[k] - e[DOWN * k].two_cubes;
+    EACH total[k] = reciprocal(total[k] * x[k] + e[DOWN * k].cube);
+    EACH odd[k] = with_sign(odd[k] * total[k], offset[k]);
+    EACH z[k] = z[k] + (odd[k] * e[DOWN * k].step - offset[k]);
+}
+
 // From moments of g = j - anchor, mirrored by sign (method a.6).
 INLINE Derivatives assemble(vf anchor, vf distance, vf sign, vf mean, vf variance, vf skew, const Entry& e) {
     vf excess = skew - variance * distance;
-    vf slope = variance * (2 * e.hardness);
-    vf odd = mean - excess * (2 * e.hardness);
+    vf slope = variance * e.gain;
+    vf odd = mean - excess * e.gain;
     vf cube = splat(e.step * e.step * e.step);
     return {slope, anchor * (1.0f - slope) + with_sign(odd, sign),
             with_sign((variance * distance - excess) * cube, sign)};
 }
 
-INLINE vf neighbour(vf offset, const Entry& e) {  // E, the weight of the second nearest level
-    return exponential((magnitude(offset) - e.half) * e.rate, -20.7f);
+template <int N>
+INLINE void window_derivatives_inside(const vf z[], const Entry* e, Derivatives found[]) {
+    vf anchor[N], offset[N], x[N], square[N], inner[N], outer[N], total[N], mean[N], second[N], third[N];
+    EACH anchor[k] = nearest(z[k] * e[DOWN * k].inverse);
+    EACH offset[k] = z[k] - anchor[k] * e[DOWN * k].high;
+    EACH offset[k] = offset[k] - anchor[k] * e[DOWN * k].low;
+    EACH x[k] = most((magnitude(offset[k]) - e[DOWN * k].half) * e[DOWN * k].rate, splat(LEAST));
+    exponentials<N>(x);
+    EACH square[k] = x[k] * x[k];
+    EACH inner[k] = x[k] * (square[k] + e[DOWN * k].decay);  // weights of the inner two, of the outer two
+    EACH outer[k] = (square[k] * square[k]) * e[DOWN * k].decay + e[DOWN * k].cube;
+    EACH total[k] = reciprocal(square[k] + inner[k] + outer[k]);
+    EACH second[k] = (inner[k] + 4.0f * outer[k]) * total[k];
+    EACH inner[k] = x[k] * (square[k] - e[DOWN * k].decay);  // their differences
+    EACH outer[k] = (square[k] * square[k]) * e[DOWN * k].decay - e[DOWN * k].cube;
+    EACH mean[k] = (inner[k] + 2.0f * outer[k]) * total[k];
+    EACH third[k] = (inner[k] + 8.0f * outer[k]) * total[k];
+    EACH x[k] = second[k] - mean[k] * mean[k];
+    EACH third[k] = third[k] - mean[k] * second[k];
+    EACH found[k] = assemble(anchor[k], magnitude(offset[k]) * e[DOWN * k].inverse, offset[k], mean[k], x[k], third[k],
+                             e[DOWN * k]);
 }
 
-INLINE vf window_value_inside(vf z, const Entry& e) {
-    vf offset = offset_from(nearest(z * e.inverse), z, e);
-    vf above = neighbour(offset, e), square = above * above, sum = square + e.decay;
-    vf spread = sum * e.decay;  // all weights times E^2, which leaves one division
-    vf odd = (square - e.decay) * (above + 2.0f * spread);
-    vf total = square * (1 - 2 * e.decay * e.decay) + sum * (above + spread);
-    return z + (with_sign(odd / total, offset) * e.step - offset);
-}
-
-INLINE Derivatives window_derivatives_inside(vf z, const Entry& e) {
-    vf anchor = nearest(z * e.inverse), offset = offset_from(anchor, z, e);
-    vf above = neighbour(offset, e), square = above * above, sum = square + e.decay, gap = square - e.decay;
-    vf spread = sum * e.decay;
-    vf weight = 1.0f / (square * (1 - 2 * e.decay * e.decay) + sum * (above + spread));
-    vf mean = gap * (above + 2.0f * spread) * weight;
-    vf second = (sum * (above + 4.0f * spread) - square * (8 * e.decay * e.decay)) * weight;
-    vf third = gap * (above + 8.0f * spread) * weight;
-    return assemble(anchor, magnitude(offset) * e.inverse, offset, mean, second - mean * mean, third - mean * second, e);
-}
-
-struct Limited {
-    vf anchor, offset, sign, mean, second, third;
-};
-
-__attribute__((noinline)) Limited window_limited(vf z, const Entry& e) {
-    Limited found;
-    vf last = splat(e.max_index), sign = z, size = magnitude(z), d = splat(e.decay);
-    vf index = least(nearest(least(size * e.inverse, last + 1.0f)), last);  // mirrored to positive
-    vf offset = offset_from(index, size, e), zero = vf{};
-    vi no_one = index > last - 0.5f, no_two = index > last - 1.5f;
-    vf above = exponential(least((offset - e.half) * e.rate, zero), -87.0f);
-    vf below = exponential(least((offset + e.half) * -e.rate, zero), -87.0f);
-    vf w1 = no_one ? zero : above, w2 = no_two ? zero : above * above * d;
-    vf m1 = below, m2 = below * below * d;
-    vf m3 = no_two ? m2 * below * (d * d) : zero, m4 = no_one ? m2 * m2 * (d * d) * (d * d) : zero;
-    vf weight = 1.0f / (1.0f + w1 + w2 + m1 + m2 + m3 + m4);
-    found.anchor = with_sign(index, sign), found.offset = offset, found.sign = sign;
-    found.mean = (w1 + 2.0f * w2 - m1 - 2.0f * m2 - 3.0f * m3 - 4.0f * m4) * weight;
-    found.second = (w1 + 4.0f * w2 + m1 + 4.0f * m2 + 9.0f * m3 + 16.0f * m4) * weight;
-    found.third = (w1 + 8.0f * w2 - m1 - 8.0f * m2 - 27.0f * m3 - 64.0f * m4) * weight;
+// The limit L may be near: the window is five levels of -L .. L, so the weights of level i = 0 .. 4, counted from the
+// end where E = 1 belongs, are E^i times five neighbours of d^6, d^3, d, 1, 1, d, d^3, d^6, where `first` says which.
+INLINE vf pick(const Entry& e, vi index) {
+    vf steps;
+    for (int i = 0; i < LANES; i += 8) std::memcpy((float*)&steps + i, e.rare->ladder, sizeof e.rare->ladder);
+#if defined(__AVX512F__)
+    return (vf)_mm512_permutexvar_ps((__m512i)index, (__m512)steps);
+#elif defined(__AVX2__)
+    return (vf)_mm256_permutevar8x32_ps((__m256)steps, (__m256i)index);
+#else
+    vf found;
+    for (int lane = 0; lane < LANES; ++lane) found[lane] = steps[index[lane]];
     return found;
+#endif
 }
 
-INLINE vf window_value(vf z, const Entry& e) {
-    if (__builtin_expect(any(magnitude(z) > e.limited), 0)) {
-        Limited at = window_limited(z, e);
-        return (at.anchor + with_sign(at.mean, at.sign)) * e.step;
-    }
-    return window_value_inside(z, e);
+template <int N>
+INLINE void limited(const vf z[], const Entry* e, vf anchor[], vf offset[], vf x[], vf y[], vi first[], vi out[]) {
+    vf floor[N];
+    EACH anchor[k] = least(magnitude(z[k]) * e[DOWN * k].inverse, splat(e[DOWN * k].rare->max_index + 1));
+    EACH anchor[k] = least(nearest(anchor[k]), splat(e[DOWN * k].rare->max_index));
+    EACH offset[k] = magnitude(z[k]) - anchor[k] * e[DOWN * k].high;
+    EACH offset[k] = offset[k] - anchor[k] * e[DOWN * k].low;
+    EACH y[k] = least(e[DOWN * k].rare->max_index - anchor[k], splat(2));  // so many levels exist outwards
+    EACH out[k] = (offset[k] > 0.0f) & (y[k] > 0.0f);                // E belongs to the outward neighbour
+    EACH floor[k] = y[k] > 0.0f ? splat(LEAST / 2) : splat(LEAST);  // here the fourth power must not vanish
+    EACH x[k] = out[k] ? offset[k] - e[DOWN * k].half : -offset[k] - e[DOWN * k].half;
+    EACH x[k] = most(least(x[k] * e[DOWN * k].rate, vf{}), floor[k]);
+    exponentials<N>(x);
+    EACH y[k] = out[k] ? (y[k] > 1.5f ? splat(-2) : splat(-3)) : -y[k];
+    EACH first[k] = (vi)(y[k] + 12582915.0f) & 7;
 }
 
-INLINE Derivatives window_derivatives(vf z, const Entry& e) {
-    if (__builtin_expect(any(magnitude(z) > e.limited), 0)) {
-        Limited at = window_limited(z, e);
-        return assemble(at.anchor, at.offset * e.inverse, at.sign, at.mean, at.second - at.mean * at.mean,
-                        at.third - at.mean * at.second, e);
+template <int N>
+INLINE void window_values_limited(vf z[], const Entry* e) {
+    vf anchor[N], offset[N], x[N], y[N], sum[N], slope[N];
+    vi first[N], out[N];
+    limited<N>(z, e, anchor, offset, x, y, first, out);
+    EACH slope[k] = pick(e[DOWN * k], first[k] + 4);
+    EACH sum[k] = slope[k] * x[k] + pick(e[DOWN * k], first[k] + 3);
+    for (int i = 2; i >= 0; --i) {
+        EACH slope[k] = slope[k] * x[k] + sum[k];
+        EACH sum[k] = sum[k] * x[k] + pick(e[DOWN * k], first[k] + i);
     }
-    return window_derivatives_inside(z, e);
+    EACH y[k] = slope[k] * x[k] * reciprocal(sum[k]) + y[k];
+    EACH z[k] = with_sign((anchor[k] + (out[k] ? y[k] : -y[k])) * e[DOWN * k].step, z[k]);
+}
+
+template <int N>
+INLINE void window_derivatives_limited(const vf z[], const Entry* e, Derivatives found[]) {
+    vf anchor[N], offset[N], x[N], y[N], term[N], power[N], total[N], mean[N], second[N], third[N];
+    vi first[N], out[N];
+    limited<N>(z, e, anchor, offset, x, y, first, out);
+    EACH power[k] = splat(1), total[k] = mean[k] = second[k] = third[k] = vf{};
+    for (int i = 0; i < 5; ++i) {
+        EACH term[k] = power[k] * pick(e[DOWN * k], first[k] + i);
+        EACH power[k] = power[k] * x[k];
+        EACH total[k] = total[k] + term[k];
+        EACH mean[k] = mean[k] + (term[k] = term[k] * y[k]);
+        EACH second[k] = second[k] + (term[k] = term[k] * y[k]);
+        EACH third[k] = third[k] + term[k] * y[k];
+        EACH y[k] = y[k] + 1.0f;
+    }
+    EACH total[k] = reciprocal(total[k]);
+    EACH mean[k] = mean[k] * total[k];
+    EACH second[k] = second[k] * total[k];
+    EACH third[k] = third[k] * total[k] - mean[k] * second[k];
+    EACH second[k] = second[k] - mean[k] * mean[k];
+    EACH third[k] = out[k] ? third[k] : -third[k];
+    EACH mean[k] = out[k] ? mean[k] : -mean[k];
+    EACH found[k] = assemble(with_sign(anchor[k], z[k]), offset[k] * e[DOWN * k].inverse, z[k], mean[k], second[k],
+                             third[k], e[DOWN * k]);
+}
+
+template <int N>
+INLINE bool limit_near(const vf z[], const Entry* e) {
+    vi far = {};
+    EACH far |= ((vi)splat(e[DOWN * k].limited)) - ((vi)z[k] & 0x7fffffff);  // negative from there on
+    return any(far);
+}
+
+template <int N>
+INLINE void window_values(vf z[], const Entry* e) {
+    if (limit_near<N>(z, e)) window_values_limited<N>(z, e);
+    else window_values_inside<N>(z, e);
+}
+
+template <int N>
+INLINE void window_derivatives(const vf z[], const Entry* e, Derivatives found[]) {
+    if (limit_near<N>(z, e)) window_derivatives_limited<N>(z, e, found);
+    else window_derivatives_inside<N>(z, e, found);
 }
 
 struct Wave {
@@ -197,22 +300,22 @@ INLINE Wave theta(vf z, const Entry& e) {
     half_cosine = half_cosine * s - 0.5f;
     half_cosine = half_cosine * s + 1.0f;
     vf cosine = 1.0f - 2.0f * half_sine * half_sine;
-    vf total = (4 * e.second * cosine + 2 * e.first) * cosine + (1 - 2 * e.second);
+    vf total = (4 * e.rare->second * cosine + 2 * e.rare->first) * cosine + (1 - 2 * e.rare->second);
     return {2.0f * half_sine * half_cosine, cosine, 1.0f / total};
 }
 
 INLINE vf theta_value(vf z, const Entry& e) {
-    const float factor = -2 * 3.14159265358979f * e.step / e.hardness;
+    const float factor = -4 * 3.14159265358979f * e.step / e.gain;
     Wave at = theta(z, e);
-    return z + (4 * e.second * at.cosine + e.first) * at.sine * at.inverse * factor;
+    return z + (4 * e.rare->second * at.cosine + e.rare->first) * at.sine * at.inverse * factor;
 }
 
 INLINE Derivatives theta_derivatives(vf z, const Entry& e) {
-    const float pi = 3.14159265358979f, h = e.hardness;
+    const float pi = 3.14159265358979f, h = e.gain / 2;
     Wave at = theta(z, e);
-    vf a = (e.first + 4 * e.second * at.cosine) * at.sine * at.inverse * -2.0f;
-    vf b = (8 * e.second * at.cosine * at.cosine - 4 * e.second + e.first * at.cosine) * at.inverse * -2.0f;
-    vf c = (e.first + 16 * e.second * at.cosine) * at.sine * at.inverse * 2.0f;
+    vf a = (e.rare->first + 4 * e.rare->second * at.cosine) * at.sine * at.inverse * -2.0f;
+    vf b = (8 * e.rare->second * at.cosine * at.cosine - 4 * e.rare->second + e.rare->first * at.cosine) * at.inverse * -2.0f;
+    vf c = (e.rare->first + 16 * e.rare->second * at.cosine) * at.sine * at.inverse * 2.0f;
     vf excess = (b - a * a) * (2 * pi * pi / h);
     vf by_hardness = a * (-pi / (h * h)) - (c - a * b) * (pi * pi * pi / (h * h * h));
     return {excess + 1.0f, a * (pi / h) - z * e.inverse * excess + by_hardness * (2 * h),
@@ -221,7 +324,7 @@ INLINE Derivatives theta_derivatives(vf z, const Entry& e) {
 
 // One coefficient near the limit: the levels that weigh anything, in double (levels.py, _finite_sum).
 __attribute__((noinline)) void finite_sum(float z, const Entry& e, float out[4]) {
-    const double step = e.step, h = e.hardness, size = std::fabs(double(z)), limit = e.max_index, negligible = 41;
+    const double step = e.step, h = e.gain / 2, size = std::fabs(double(z)), limit = e.rare->max_index, negligible = 41;
     const double n = std::min(std::nearbyint(std::min(size / step, limit + 1)), limit), d = size / step - n;
     double total = 1, sums[3] = {0, 0, 0};
     for (int side = 1; side >= -1; side -= 2) {
@@ -243,9 +346,13 @@ __attribute__((noinline)) void finite_sum(float z, const Entry& e, float out[4])
 }
 
 INLINE vf value(vf z, const Entry& e) {
-    if (e.method == WINDOW) return window_value(z, e);
-    vf result = e.method == IDENTITY ? z : theta_value(z, e);
-    vi near = magnitude(z) > e.edge;
+    vf result = z;
+    if (e.rare->method == WINDOW) {
+        window_values<1>(&result, &e);
+        return result;
+    }
+    if (e.rare->method == THETA) result = theta_value(z, e);
+    vi near = magnitude(z) > e.rare->edge;
     if (__builtin_expect(any(near), 0))
         for (int lane = 0; lane < LANES; ++lane)
             if (near[lane]) {
@@ -257,9 +364,13 @@ INLINE vf value(vf z, const Entry& e) {
 }
 
 INLINE Derivatives derivatives(vf z, const Entry& e) {
-    if (e.method == WINDOW) return window_derivatives(z, e);
-    Derivatives result = e.method == IDENTITY ? Derivatives{splat(1), vf{}, vf{}} : theta_derivatives(z, e);
-    vi near = magnitude(z) > e.edge;
+    Derivatives result = {splat(1), vf{}, vf{}};
+    if (e.rare->method == WINDOW) {
+        window_derivatives<1>(&z, &e, &result);
+        return result;
+    }
+    if (e.rare->method == THETA) result = theta_derivatives(z, e);
+    vi near = magnitude(z) > e.rare->edge;
     if (__builtin_expect(any(near), 0))
         for (int lane = 0; lane < LANES; ++lane)
             if (near[lane]) {
@@ -270,46 +381,42 @@ INLINE Derivatives derivatives(vf z, const Entry& e) {
     return result;
 }
 
-// A column of eight coefficients, cell to cell + 56; all rounds are in series. The usual case first: one round, the
-// window, no limit near, so that eight chains of arithmetic without a branch run side by side.
-INLINE bool all_inside(const vf x[8], const Entry* e) {
-    vi far = {};
-    for (int k = 0; k < 8; ++k) far |= magnitude(x[k]) > e[8 * k].limited;
-    return !any(far);
-}
-
+// A column of eight coefficients; all rounds are in series.
 INLINE void value_column(vf x[8], const Entry* e, int64_t rounds, bool windows) {
-    if (windows && rounds == 1 && __builtin_expect(all_inside(x, e), 1)) {
-#pragma GCC unroll 8
-        for (int k = 0; k < 8; ++k) x[k] = window_value_inside(x[k], e[8 * k]);
-        return;
-    }
-    for (int64_t round = 0; round < rounds; ++round)
-        for (int k = 0; k < 8; ++k) x[k] = value(x[k], e[round * 2 * CELLS + 8 * k]);
+    for (int64_t round = 0; round < rounds; ++round, e += 2 * CELLS)
+        for (int k = 0; k < 8; k += GROUP) {
+            if (windows) window_values<GROUP>(x + k, e + DOWN * k);
+            else
+                for (int i = k; i < k + GROUP; ++i) x[i] = value(x[i], e[DOWN * i]);
+        }
 }
 
 // x: coefficients; g: gradient with respect to the result, replaced; sums: added to, g times the derivative by step.
+INLINE void backward_round(const vf x[8], vf g[8], vf* sums, const Entry* e, bool windows) {
+    constexpr int N = GROUP;
+    for (int group = 0; group < 8; group += N, x += N, g += N, sums += DOWN * N, e += DOWN * N) {
+        Derivatives found[N];
+        if (windows) window_derivatives<N>(x, e, found);
+        else EACH found[k] = derivatives(x[k], e[DOWN * k]);
+        EACH sums[DOWN * k] += g[k] * found[k].by_step;
+        EACH g[k] *= found[k].slope;
+    }
+}
+
+__attribute__((noinline)) void backward_rounds(const vf x[8], vf g[8], vf* sums, const Entry* e, int64_t rounds, bool windows) {
+    vf inputs[MOST_ROUNDS][8];
+    std::memcpy(inputs[0], x, sizeof inputs[0]);
+    for (int64_t round = 1; round < rounds; ++round) {
+        std::memcpy(inputs[round], inputs[round - 1], sizeof inputs[0]);
+        value_column(inputs[round], e + (round - 1) * 2 * CELLS, 1, windows);
+    }
+    for (int64_t round = rounds - 1; round >= 0; --round)
+        backward_round(inputs[round], g, sums + round * 2 * CELLS, e + round * 2 * CELLS, windows);
+}
+
 INLINE void backward_column(const vf x[8], vf g[8], vf* sums, const Entry* e, int64_t rounds, bool windows) {
-    if (windows && rounds == 1 && __builtin_expect(all_inside(x, e), 1)) {
-#pragma GCC unroll 8
-        for (int k = 0; k < 8; ++k) {
-            const Derivatives found = window_derivatives_inside(x[k], e[8 * k]);
-            sums[8 * k] += g[k] * found.by_step;
-            g[k] *= found.slope;
-        }
-        return;
-    }
-    for (int k = 0; k < 8; ++k) {
-        vf inputs[MOST_ROUNDS];
-        inputs[0] = x[k];
-        for (int64_t round = 1; round < rounds; ++round)
-            inputs[round] = value(inputs[round - 1], e[(round - 1) * 2 * CELLS + 8 * k]);
-        for (int64_t round = rounds - 1; round >= 0; --round) {
-            const Derivatives found = derivatives(inputs[round], e[round * 2 * CELLS + 8 * k]);
-            sums[round * 2 * CELLS + 8 * k] += g[k] * found.by_step;
-            g[k] *= found.slope;
-        }
-    }
+    if (rounds > 1) return backward_rounds(x, g, sums, e, rounds, windows);
+    backward_round(x, g, sums, e, windows);
 }
 
 // --- DCT and transposes ----------------------------------------------------------------------------------------------
@@ -515,10 +622,27 @@ INLINE void store_rows(Planes& planes, const Matrix& matrix, float shift, const 
     }
 }
 
-std::vector<Entry> make_entries(const float* steps, const float* alpha, int64_t rounds, int max_index, bool all_levels) {
-    std::vector<Entry> entries(rounds * 2 * CELLS);
-    for (size_t i = 0; i < entries.size(); ++i) entries[i] = make_entry(steps[i], alpha[i], max_index, all_levels);
-    return entries;
+// The constants of (rounds, 2, 8, 8) tables, kept from one call to the next: for as long as the numbers are the same.
+struct Tables {
+    std::vector<float> made_for;
+    std::vector<Rare> rare;
+    std::vector<Entry> entries;
+};
+
+const Entry* entries_of(const float* steps, const float* alpha, int64_t rounds, int max_index, bool all_levels) {
+    static thread_local Tables kept;
+    const size_t count = rounds * 2 * CELLS;
+    std::vector<float> wanted(steps, steps + count);
+    wanted.insert(wanted.end(), alpha, alpha + count);
+    wanted.insert(wanted.end(), {float(max_index), float(all_levels)});
+    if (kept.made_for.size() != wanted.size() ||
+        std::memcmp(kept.made_for.data(), wanted.data(), wanted.size() * sizeof(float)) != 0) {
+        kept.rare.resize(count), kept.entries.resize(count);
+        for (size_t i = 0; i < count; ++i)
+            kept.entries[i] = make_entry(steps[i], alpha[i], max_index, all_levels, kept.rare[i]);
+        kept.made_for = std::move(wanted);
+    }
+    return kept.entries.data();
 }
 
 constexpr float DC = 8 * SHIFT;  // what the level shift takes from the first luma coefficient
@@ -532,7 +656,7 @@ int jpegdl_lanes() { return LANES; }
 void jpegdl_forward(const float* images, float* output, int64_t count, int64_t height, int64_t width, const float* steps,
                     const float* alpha, int64_t rounds, int64_t max_index, int all_levels) {
     const Batch batch{count, height, width, (height + 7) / 8, (width + 7) / 8};
-    const auto entries = make_entries(steps, alpha, rounds, int(max_index), all_levels);
+    const Entry* entries = entries_of(steps, alpha, rounds, int(max_index), all_levels);
     at::parallel_for(0, batch.tiles(), 8, [&](int64_t begin, int64_t end) {
         Tile<const float> source[2];
         Tile<float> target;
@@ -567,7 +691,7 @@ void jpegdl_backward(const float* images, const float* gradient, float* by_image
                      int64_t height, int64_t width, const float* steps, const float* alpha, int64_t rounds,
                      int64_t max_index, int all_levels) {
     const Batch batch{count, height, width, (height + 7) / 8, (width + 7) / 8};
-    const auto entries = make_entries(steps, alpha, rounds, int(max_index), all_levels);
+    const Entry* entries = entries_of(steps, alpha, rounds, int(max_index), all_levels);
     const int64_t tables = rounds * 2 * CELLS, tiles = batch.tiles(), jobs = std::min<int64_t>(tiles, tiles < 512 ? 8 : 64);
     std::vector<double> partial(jobs * tables, 0.0);
     at::parallel_for(0, jobs, 1, [&](int64_t first_job, int64_t last_job) {
@@ -621,7 +745,8 @@ void jpegdl_backward(const float* images, const float* gradient, float* by_image
 // The quantizer alone, for tests: `count` coefficients with one step; four results each, one after the other.
 void jpegdl_quantize(const float* z, int64_t count, float step, float alpha, int64_t max_index, int all_levels,
                      float* results) {
-    const Entry e = make_entry(step, alpha, int(max_index), all_levels);
+    Rare rare;
+    const Entry e = make_entry(step, alpha, int(max_index), all_levels, rare);
     for (int64_t i = 0; i < count; i += LANES) {
         const int64_t size = std::min<int64_t>(LANES, count - i);
         vf x = {};

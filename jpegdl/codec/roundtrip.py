@@ -5,20 +5,19 @@ processor's cache, forward and backward; the backward pass computes the coeffici
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
+from torch.autograd import Function, forward_ad
 from torch.nn.functional import pad
 
 from jpegdl.codec import kernel
 from jpegdl.codec.dct import BLOCK, pad_to_blocks
 from jpegdl.codec.once import Gradients, first_derivative_only
 from jpegdl.codec.planes import analysis, analysis_adjoint, pad_to_blocks_adjoint, synthesis, synthesis_adjoint
-from jpegdl.codec.quantizer import ALL_LEVELS, FORMULAS, Formula, Quantizer
-from jpegdl.codec.window import check_limit
+from jpegdl.codec.quantizer import ALL_LEVELS, FORMULAS, WINDOW, Formula, Quantizer
+from jpegdl.codec.window import Constants, check_limit, constants, window_derivatives, window_value
 
 _VALUES_AT_ONCE = {"cpu": 3 * 224 * 224}  # pixels times channels; 0.6 MB a temporary tensor
 _VALUES_AT_ONCE_ELSEWHERE = 1 << 26
@@ -30,21 +29,23 @@ def roundtrip(images: Tensor, steps: Tensor, alpha: Tensor, *, max_index: int | 
     `steps`, grey levels, and `alpha`, 1 / grey level^2: (rounds, 2, 8, 8), the rounds in series, luma and chroma.
     Gradients with respect to images and steps; with respect to alpha too, by a slower way, if it wants one.
     """
-    dtype = torch.promote_types(torch.promote_types(images.dtype, steps.dtype), torch.float32)
-    formula = FORMULAS.get(quantizer)
     check_limit(max_index)
-    if formula is not None and not (alpha.requires_grad and torch.is_grad_enabled()):
-        compiled = kernel.load() if kernel.suits(images, steps, dtype, max_index) else None
-        result: Tensor = _Roundtrip.apply(images, steps, alpha, _Plan(formula, max_index, dtype, compiled))
+    formula, recorded = FORMULAS.get(quantizer), torch.is_grad_enabled()
+    dtype = torch.promote_types(torch.promote_types(images.dtype, steps.dtype), torch.float32)
+    if formula is None or (recorded and alpha.requires_grad):
+        planes = analysis(pad_to_blocks(images.to(dtype)))
+        for step, softness in zip(_rows(steps), _rows(alpha), strict=True):
+            planes = quantizer(planes, step.view(3, -1, 1), softness.view(3, -1, 1), max_index=max_index)
+        return _cropped(planes, images.shape)
+    compiled = kernel.load() if kernel.suits(images, steps, dtype, max_index) else None
+    plan = _Plan(formula, max_index, dtype, compiled)
+    if (recorded and (images.requires_grad or steps.requires_grad)) or _is_dual(images) or _is_dual(steps):
+        result: Tensor = _Roundtrip.apply(images, steps, alpha, plan)
         return result
-    planes = analysis(pad_to_blocks(images.to(dtype)))
-    for step, softness in zip(_rows(steps), _rows(alpha), strict=True):
-        planes = quantizer(planes, step.view(3, -1, 1), softness.view(3, -1, 1), max_index=max_index)
-    return _cropped(planes, images.shape)
+    return _output(images, steps, alpha, plan)  # recording would take a tenth of a small picture's time
 
 
-@dataclass(frozen=True)
-class _Plan:
+class _Plan(NamedTuple):
     """How one call is computed, the same backward as forward."""
 
     formula: Formula
@@ -58,29 +59,14 @@ class _Roundtrip(Function):
     def forward(ctx: Any, images: Tensor, steps: Tensor, alpha: Tensor, plan: _Plan) -> Tensor:
         ctx.save_for_backward(images, steps, alpha)
         ctx.plan = plan
-        with torch.autocast(images.device.type, enabled=False):
-            if plan.compiled is None or plan.max_index is None:
-                return _forward(images, steps.to(plan.dtype), alpha.to(plan.dtype), plan)
-            pixels, step, softness = (t.to(plan.dtype).contiguous() for t in (images, steps, alpha))
-            all_levels = plan.formula is ALL_LEVELS
-            return plan.compiled.forward(pixels, step, softness, plan.max_index, all_levels=all_levels)
+        return _output(images, steps, alpha, plan)
 
     @staticmethod
     @first_derivative_only
     def backward(ctx: Any, gradient: Tensor) -> Gradients:
         plan, (want_images, want_steps, *_) = ctx.plan, ctx.needs_input_grad
         images, steps, alpha = ctx.saved_tensors
-        with torch.autocast(images.device.type, enabled=False):
-            if plan.compiled is None:
-                tables = (steps.to(plan.dtype), alpha.to(plan.dtype))
-                by_images, by_steps = _backward(images, gradient, *tables, plan, want_images)
-            else:
-                by_images, by_steps = plan.compiled.backward(
-                    *(t.to(plan.dtype).contiguous() for t in (images, gradient, steps, alpha)),
-                    plan.max_index,
-                    all_levels=plan.formula is ALL_LEVELS,
-                    want_images=want_images,
-                )
+        by_images, by_steps = _input_gradients(images, steps, alpha, gradient, plan, want_images)
         return (
             None if by_images is None else by_images.to(images.dtype),
             by_steps.to(steps.dtype) if want_steps else None,
@@ -89,13 +75,50 @@ class _Roundtrip(Function):
         )
 
 
+def _is_dual(tensor: Tensor) -> bool:
+    """Whether forward-mode differentiation is at work: `Function.apply` refuses it, where silence would be wrong."""
+    return forward_ad.unpack_dual(tensor).tangent is not None
+
+
+def _output(images: Tensor, steps: Tensor, alpha: Tensor, plan: _Plan) -> Tensor:
+    if plan.compiled is not None and plan.max_index is not None:
+        tables = (_plain(steps, plan.dtype), _plain(alpha, plan.dtype))
+        all_levels = plan.formula is ALL_LEVELS
+        return plan.compiled.forward(_plain(images, plan.dtype), *tables, plan.max_index, all_levels=all_levels)
+    with torch.autocast(images.device.type, enabled=False):
+        return _forward(images, steps, alpha, plan)
+
+
+def _input_gradients(
+    images: Tensor, steps: Tensor, alpha: Tensor, gradient: Tensor, plan: _Plan, want_images: bool
+) -> tuple[Tensor | None, Tensor]:
+    """Gradients with respect to images, if wanted, and steps (float64)."""
+    if plan.compiled is not None and plan.max_index is not None:
+        pixels, upstream, step, softness = (_plain(t, plan.dtype) for t in (images, gradient, steps, alpha))
+        return plan.compiled.backward(
+            pixels,
+            upstream,
+            step,
+            softness,
+            plan.max_index,
+            all_levels=plan.formula is ALL_LEVELS,
+            want_images=want_images,
+        )
+    with torch.autocast(images.device.type, enabled=False):
+        return _backward(images, gradient, steps, alpha, plan, want_images)
+
+
+def _plain(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor if tensor.dtype == dtype and tensor.is_contiguous() else tensor.to(dtype).contiguous()
+
+
 def _forward(images: Tensor, steps: Tensor, alpha: Tensor, plan: _Plan) -> Tensor:
     output = torch.empty(images.shape, dtype=plan.dtype, device=images.device)
-    tables = list(zip(_rows(steps), _rows(alpha), strict=True))
+    rounds = _tables(steps, alpha, plan.dtype)
     for part in _parts(images):
         planes = analysis(pad_to_blocks(images[part].to(plan.dtype))).flatten(0, 1)
-        for step, softness in tables:
-            planes = plan.formula.value(planes, step, softness, plan.max_index)
+        for tables in rounds:
+            planes = _value(planes, tables, plan)
         output[part] = _cropped(planes, output[part].shape)
     return output
 
@@ -103,32 +126,91 @@ def _forward(images: Tensor, steps: Tensor, alpha: Tensor, plan: _Plan) -> Tenso
 def _backward(
     images: Tensor, gradient: Tensor, steps: Tensor, alpha: Tensor, plan: _Plan, want_images: bool
 ) -> tuple[Tensor | None, Tensor]:
-    """Gradients with respect to images, if wanted, and steps (float64, added piece by piece)."""
     by_images = torch.empty(images.shape, dtype=plan.dtype, device=images.device) if want_images else None
     sums = torch.zeros(len(steps), 3, BLOCK, BLOCK, dtype=torch.float64, device=steps.device)
-    tables = list(zip(_rows(steps), _rows(alpha), strict=True))
-    for part in _parts(images):
+    rounds = _tables(steps, alpha, plan.dtype)
+    for part in _parts(images, share=2 if len(images) > 1 else 1):  # more temporary tensors
         padded = pad_to_blocks(images[part].to(plan.dtype))
         inputs = [analysis(padded).flatten(0, 1)]
-        for step, softness in tables[:-1]:
-            inputs.append(plan.formula.value(inputs[-1], step, softness, plan.max_index))
-        upstream = synthesis_adjoint(_padded_with_zeros(gradient[part].to(plan.dtype))).flatten(0, 1)
-        for number in reversed(range(len(tables))):
-            found = plan.formula.derivatives(inputs.pop(), *tables[number], plan.max_index, by_alpha=False)
-            sums[number] += found.by_step.mul_(upstream).sum(-1).view(3, BLOCK, BLOCK)
-            if number or want_images:
-                upstream = found.slope.mul_(upstream)
-            del found
+        for tables in rounds[:-1]:
+            inputs.append(_value(inputs[-1], tables, plan))
+        for number in reversed(range(len(rounds))):
+            slope, by_step = _derivatives(inputs.pop(), rounds[number], plan)
+            if number == len(rounds) - 1:  # not earlier: memory counts here
+                upstream = synthesis_adjoint(_padded_with_zeros(gradient[part].to(plan.dtype))).flatten(0, 1)
+            sums[number] += by_step.mul_(upstream).sum(-1).view(3, BLOCK, BLOCK)
+            upstream = slope.mul_(upstream)
+            del slope, by_step
         if by_images is not None:
-            by_images[part] = pad_to_blocks_adjoint(analysis_adjoint(upstream, padded.shape), *images.shape[-2:])
+            by_images[part] = pad_to_blocks_adjoint(analysis_adjoint(upstream, padded.shape), *images[part].shape[-2:])
+        del upstream
     return by_images, torch.stack([sums[:, 0], sums[:, 1] + sums[:, 2]], dim=1)
 
 
-def _parts(images: Tensor) -> Iterator[slice]:
-    """Slices of the batch, each of about _VALUES_AT_ONCE; none for an empty batch."""
+class _Rows(NamedTuple):
+    """One round's tables as rows (192, 1): Y, Cb, Cr, row-major; and what the window computes from them."""
+
+    step: Tensor
+    alpha: Tensor
+    known: Constants
+
+
+class _Kept(NamedTuple):
+    steps: Tensor
+    alpha: Tensor
+    dtype: torch.dtype
+    rounds: tuple[_Rows, ...]
+
+
+_kept: tuple[_Kept, ...] = ()  # replaced as a whole, so that threads need no lock
+
+
+def _tables(steps: Tensor, alpha: Tensor, dtype: torch.dtype) -> tuple[_Rows, ...]:
+    """Rows of each round; on the CPU those of the last call, for as long as the tables' numbers are the same.
+
+    Numbers are compared, not versions: tables changed through `.data` have the same version and tables reloaded with
+    the same numbers another. On an accelerator comparing would wait for it.
+    """
+    global _kept
+    local = steps.device.type == "cpu"
+    for kept in _kept if local else ():
+        if kept.dtype == dtype and torch.equal(kept.steps, steps) and torch.equal(kept.alpha, alpha):
+            return kept.rounds
+    with torch.inference_mode(False), torch.no_grad():
+        rows = zip(_rows(steps.detach().to(dtype)), _rows(alpha.detach().to(dtype)), strict=True)
+        rounds = tuple(_Rows(step, softness, constants(step, softness)) for step, softness in rows)
+        if local:
+            _kept = (_Kept(steps.detach().clone(), alpha.detach().clone(), dtype, rounds), *_kept[:1])
+    return rounds
+
+
+def _value(z: Tensor, tables: _Rows, plan: _Plan) -> Tensor:
+    if plan.formula is WINDOW and z.device.type == "cpu":
+        return window_value(z, tables.step, tables.alpha, plan.max_index, tables.known)
+    return plan.formula.value(z, tables.step, tables.alpha, plan.max_index)
+
+
+def _derivatives(z: Tensor, tables: _Rows, plan: _Plan) -> tuple[Tensor, Tensor]:
+    """By coefficient and by step."""
+    given = (z, tables.step, tables.alpha, plan.max_index)
+    if plan.formula is WINDOW and z.device.type == "cpu":
+        found = window_derivatives(*given, by_alpha=False, known=tables.known)
+    else:
+        found = plan.formula.derivatives(*given, by_alpha=False)
+    return found.slope, found.by_step
+
+
+def _parts(images: Tensor, share: int = 1) -> Iterator[tuple[slice, slice, slice]]:
+    """Pieces of a batch, each of about _VALUES_AT_ONCE: some images, or a `share` of that, a strip of blocks of one."""
+    count, channels, height, width = images.shape
     values = _VALUES_AT_ONCE.get(images.device.type, _VALUES_AT_ONCE_ELSEWHERE)
-    size = max(1, values // max(1, images[:1].numel()))
-    return (slice(start, start + size) for start in range(0, len(images), size))
+    size = max(1, values // max(1, channels * height * width))
+    if size > 1:
+        share = 1  # small pictures: what counts is the number of calls
+    lines = max(1, values // share // max(1, size * channels * width * BLOCK)) * BLOCK
+    for start in range(0, count, size):
+        for top in range(0, height, lines):
+            yield slice(start, start + size), slice(None), slice(top, top + lines)
 
 
 def _rows(tables: Tensor) -> Tensor:

@@ -9,12 +9,14 @@ so one exponential gives all moments. At the index limit L the window is shifted
 exchanged for further ones on the other. Derivation and source: method a.5, a.6 and performance section 4.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 REACH = 2  # levels on each side of the nearest one: a window of five
+LEAST = -43.0  # exponents below are as good as this one; squares of smaller numbers would be slow (denormal)
 
 
 def check_limit(max_index: int | None) -> None:
@@ -47,41 +49,87 @@ class Moments(NamedTuple):
     skew: Tensor  # Cov(g, g^2)
 
 
-def window_value(z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None) -> Tensor:
+class Constants(NamedTuple):
+    """What the window needs of a table, each (R, 1); h is the hardness."""
+
+    inverse: Tensor  # 1 / q
+    half: Tensor  # q / 2
+    high: Tensor  # q = high + low; products of high with an index are exact
+    low: Tensor
+    rate: Tensor  # 2 h / q
+    decay: Tensor  # exp(-2 h), 0 where the weights that contain it are far below rounding
+    rest: Tensor  # 1 - 2 decay^2
+
+
+def constants(step: Tensor, alpha: Tensor) -> Constants:
+    """Step and alpha (R, 1) -> what `window_value` and `window_derivatives` otherwise compute at each call."""
+    high = _high_half(step)
+    rate = 2 * alpha * step
+    decay = torch.exp(-rate * step)
+    decay = decay.masked_fill_(decay < 1e-18, 0.0)
+    return Constants(1 / step, step / 2, high, step - high, rate, decay, 1 - 2 * decay * decay)
+
+
+def window_value(
+    z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None, known: Constants | None = None
+) -> Tensor:
     """Mean level, grey levels: z (R, M), step and alpha (R, 1) -> (R, M)."""
-    rows = limited_rows(z, step, max_index)
-    if max_index is None or rows is None:
-        return _value_inside(z, step, alpha)
-    if len(rows) == len(z):
-        return _value_limited(z, step, alpha, max_index)
-    value = _value_inside(z, step, alpha)
-    return value.index_copy_(0, rows, _value_limited(z[rows], step[rows], alpha[rows], max_index))
+    value = _value_inside(z, step, known or constants(step, alpha))
+    for at in _limited(z, step, alpha, max_index):
+        _put(value, at, _value_limited(at.z, at.step, at.alpha, at.max_index))
+    return value
 
 
-def window_derivatives(z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None, *, by_alpha: bool) -> Derivatives:
+def window_derivatives(
+    z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None, *, by_alpha: bool, known: Constants | None = None
+) -> Derivatives:
     """Derivatives of `window_value`: z (R, M), step and alpha (R, 1) -> two or three of (R, M)."""
-    rows = limited_rows(z, step, max_index)
-    if max_index is None or rows is None:
-        return _derivatives_inside(z, step, alpha, by_alpha)
-    if len(rows) == len(z):
-        return _derivatives_limited(z, step, alpha, max_index, by_alpha)
-    inside = _derivatives_inside(z, step, alpha, by_alpha)
-    limited = _derivatives_limited(z[rows], step[rows], alpha[rows], max_index, by_alpha)
-    return replace_rows(inside, rows, limited)
+    found = _derivatives_inside(z, step, alpha, known or constants(step, alpha), by_alpha)
+    for at in _limited(z, step, alpha, max_index):
+        limited = _derivatives_limited(at.z, at.step, at.alpha, at.max_index, by_alpha)
+        for whole, part in zip(found, limited, strict=True):
+            if whole is not None and part is not None:
+                _put(whole, at, part)
+    return found
 
 
-def limited_rows(z: Tensor, step: Tensor, max_index: int | None) -> Tensor | None:
-    """Numbers of the rows in which some window reaches the index limit; None if there are none.
+class Limited(NamedTuple):
+    """The coefficients whose window is moved by the index limit, (E,) each; all (R, M) on an accelerator."""
 
-    On an accelerator, where asking would wait for the device, all rows.
-    """
+    chosen: Tensor  # (E,) positions among R * M; or a mask (R, M)
+    z: Tensor
+    step: Tensor
+    alpha: Tensor
+    max_index: int
+
+
+def _limited(z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None) -> Iterator[Limited]:
+    """Those there are. An accelerator is not asked how many, which would wait for it."""
     if max_index is None or z.numel() == 0:
-        return None
+        return
+    bound = (max_index * (1 - 4e-7) - REACH + 0.5) * step  # a little early, see _weights
     if z.device.type != "cpu":
-        return torch.arange(len(z), device=z.device)
-    reached = torch.maximum(z.amax(-1), -z.amin(-1)) > (max_index - REACH + 0.499) * step[:, 0]
-    rows = reached.nonzero()[:, 0]
-    return rows if len(rows) else None
+        yield Limited(z.abs() > bound, z, step, alpha, max_index)
+        return
+    rows = (torch.maximum(z.amax(-1), -z.amin(-1)) > bound[:, 0]).nonzero()[:, 0]
+    if not len(rows):
+        return
+    columns, part = z.shape[1], z.index_select(0, rows)
+    inside = (part.abs() > bound.index_select(0, rows)).view(-1).nonzero()[:, 0]
+    if len(inside):
+        row = inside.div(columns, rounding_mode="floor")
+        shift = (rows - torch.arange(len(rows))).mul_(columns)  # between positions in `part` and in `z`
+        table = rows.index_select(0, row)
+        chosen = inside + shift.index_select(0, row)
+        steps, alphas = (t.reshape(-1).index_select(0, table) for t in (step, alpha))
+        yield Limited(chosen, part.view(-1).index_select(0, inside), steps, alphas, max_index)
+
+
+def _put(whole: Tensor, at: Limited, part: Tensor) -> None:
+    if at.chosen.dtype == torch.bool:
+        torch.where(at.chosen, part, whole, out=whole)
+    else:
+        whole.view(-1).index_copy_(0, at.chosen, part)
 
 
 def replace_rows(all_rows: Derivatives, rows: Tensor, part: Derivatives) -> Derivatives:
@@ -108,90 +156,84 @@ def assemble(at: Anchored, moments: Moments, step: Tensor, alpha: Tensor, by_alp
 
 def offset_from(index: Tensor, z: Tensor, step: Tensor) -> Tensor:
     """z - index * step without the rounding of the product, for |index| < 2048 (step in two halves, Veltkamp)."""
-    scaled = step * (134217729.0 if step.dtype == torch.float64 else 4097.0)
-    high = scaled - (scaled - step)
+    high = _high_half(step)
     return torch.addcmul(z, index, high, value=-1).addcmul_(index, step - high, value=-1)
 
 
-def _double_decay(h: Tensor) -> Tensor:
-    """exp(-2 h), and 0 where all weights that contain it are far below rounding (no denormal numbers)."""
-    decay = torch.exp(-2 * h)
-    return decay.masked_fill_(decay < 1e-36, 0.0)
+def _high_half(step: Tensor) -> Tensor:
+    scaled = step * (134217729.0 if step.dtype == torch.float64 else 4097.0)
+    return scaled - (scaled - step)
 
 
-def _neighbours(z: Tensor, step: Tensor, h: Tensor, decay: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _neighbours(z: Tensor, known: Constants) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(n, z - n q, E, B) where no limit is near."""
-    anchor = torch.mul(z, 1 / step).round_()
-    offset = offset_from(anchor, z, step)
-    above = offset.abs().sub_(step / 2).mul_(2 * h / step).exp_().clamp_(1e-30, 1.0)
-    return anchor, offset, above, torch.div(decay, above)
+    anchor = torch.mul(z, known.inverse).round_()
+    offset = torch.addcmul(z, anchor, known.high, value=-1).addcmul_(anchor, known.low, value=-1)
+    above = offset.abs().sub_(known.half).mul_(known.rate).clamp_(LEAST, 0.0).exp_()
+    return anchor, offset, above, torch.div(known.decay, above)
 
 
-def _value_inside(z: Tensor, step: Tensor, alpha: Tensor) -> Tensor:
-    h = alpha * step * step
-    decay = _double_decay(h)
-    offset, above, below = _neighbours(z, step, h, decay)[1:]
-    total, odd = above + below, above.sub_(below)  # E^2 + B^2 = total^2 - 2 decay; E^2 - B^2 = total * odd
-    spread = torch.mul(total, decay, out=below)
+def _value_inside(z: Tensor, step: Tensor, known: Constants) -> Tensor:
+    anchor, offset, above, below = _neighbours(z, known)
+    total = torch.add(above, below, out=anchor)  # E^2 + B^2 = total^2 - 2 decay; E^2 - B^2 = total * odd
+    odd = above.sub_(below)
+    spread = torch.mul(total, known.decay, out=below)
     mean = odd.addcmul_(odd, spread, value=2)
-    mean /= total.addcmul_(total, spread).add_(1 - 2 * decay * decay)
+    mean /= total.addcmul_(total, spread).add_(known.rest)
     return torch.copysign(mean, offset, out=spread).mul_(step).sub_(offset).add_(z)
 
 
-def _derivatives_inside(z: Tensor, step: Tensor, alpha: Tensor, by_alpha: bool) -> Derivatives:
-    h = alpha * step * step
-    decay = _double_decay(h)
-    anchor, offset, above, below = _neighbours(z, step, h, decay)
-    total, odd = above + below, above.sub_(below)
-    spread = torch.mul(total, decay, out=below)
-    weight = torch.addcmul(total, total, spread).add_(1 - 2 * decay * decay).reciprocal_()
+def _derivatives_inside(z: Tensor, step: Tensor, alpha: Tensor, known: Constants, by_alpha: bool) -> Derivatives:
+    anchor, offset, above, below = _neighbours(z, known)
+    total = above + below
+    odd = above.sub_(below)
+    spread = torch.mul(total, known.decay, out=below)
+    weight = torch.addcmul(total, total, spread).add_(known.rest).reciprocal_()
     cube = torch.addcmul(odd, odd, spread, value=8).mul_(weight)
     mean = odd.addcmul_(odd, spread, value=2).mul_(weight)
-    square = total.addcmul_(total, spread, value=4).sub_(8 * decay * decay).mul_(weight)
-    del below, spread, weight  # memory counts here
+    square = total.addcmul_(total, spread, value=4).sub_(4 - 4 * known.rest).mul_(weight)
+    del below, weight  # memory counts here
     skew = cube.addcmul_(mean, square, value=-1)
     variance = square.addcmul_(mean, mean, value=-1)
-    at = Anchored(anchor, offset, torch.sign(offset))
+    at = Anchored(anchor, offset, torch.sign(offset, out=spread))
     return assemble(at, Moments(mean, variance, skew), step, alpha, by_alpha)
 
 
-def _limited(z: Tensor, step: Tensor, alpha: Tensor, max_index: int) -> tuple[Anchored, dict[int, Tensor]]:
-    """The anchor, moved to the limit, and the weight of each further level g; those that do not exist weigh 0.
+def _weights(z: Tensor, step: Tensor, alpha: Tensor, max_index: int) -> tuple[Anchored, dict[int, Tensor]]:
+    """The anchor of coefficients that reach the limit, L or L - 1, and the weight of each further level g.
 
     The window n - 2 .. n + 2 becomes n - 3 .. n + 1 one level before the limit and n - 4 .. n at it and beyond
-    (for positive n); E and B are two exponentials here, because d = z/q - n may be large.
+    (for positive n); E and B are two exponentials here, because d = z/q - n may be large. A coefficient nearer to
+    L - 2 that was chosen by rounding has the window of L - 1, and may as well be counted from there.
     """
-    doubled = 2 * alpha * step
-    decay = _double_decay(alpha * step * step)
-    anchor = torch.mul(z, 1 / step).round_()
-    sign = torch.ones_like(z).copysign_(anchor)
-    anchor = anchor.clamp_(-max_index, max_index)
-    offset = offset_from(anchor, z, step)
-    mirrored = offset * sign
-    one_exists = anchor.abs() < max_index
-    two_exist = anchor.abs() < max_index - 1
-    above = (mirrored - step / 2).clamp_(max=0.0).mul_(doubled).exp_().mul_(one_exists)
-    below = mirrored.add_(step / 2).clamp_(min=0.0).mul_(-doubled).exp_()
-    above2, below2 = (above * above).mul_(decay), (below * below).mul_(decay)
-    weights = {
+    known = constants(step, alpha)
+    decay = known.decay
+    sign = torch.ones_like(z).copysign_(z)
+    anchor = torch.mul(z, known.inverse).abs_().round_().clamp_(max_index - 1, max_index)
+    mirrored = torch.addcmul(z.abs(), anchor, known.high, value=-1).addcmul_(anchor, known.low, value=-1)
+    before = anchor < max_index  # one level before the limit
+    above = (mirrored - known.half).mul_(known.rate).clamp_(2 * LEAST, 0.0).exp_().mul_(before)
+    below = (mirrored + known.half).mul_(-known.rate).clamp_(2 * LEAST, 20.0).exp_()
+    below2 = (below * below).mul_(decay)
+    below3 = (below2 * below).mul_(decay * decay)
+    below4 = (below2 * below2).mul_((decay * decay).square_()).mul_(before.logical_not_())
+    return Anchored(anchor.mul_(sign), mirrored.mul_(sign), sign), {
         1: above,
-        2: above2.mul_(two_exist),
         -1: below,
         -2: below2,
-        -3: (below2 * below).mul_(decay * decay).mul_(two_exist.logical_not_()),
-        -4: (below2 * below2).mul_(decay.pow(4)).mul_(one_exists.logical_not_()),
+        -3: below3,
+        -4: below4,
     }
-    return Anchored(anchor, offset, sign), weights
 
 
 def _value_limited(z: Tensor, step: Tensor, alpha: Tensor, max_index: int) -> Tensor:
-    at, weights = _limited(z, step, alpha, max_index)
+    at, weights = _weights(z, step, alpha, max_index)
     (mean,) = _means(weights, 1)
     return mean.mul_(at.sign).add_(at.anchor).mul_(step)
 
 
 def _derivatives_limited(z: Tensor, step: Tensor, alpha: Tensor, max_index: int, by_alpha: bool) -> Derivatives:
-    at, weights = _limited(z, step, alpha, max_index)
+    at, weights = _weights(z, step, alpha, max_index)
     mean, square, cube = _means(weights, 3)
     skew = cube.addcmul_(mean, square, value=-1)
     variance = square.addcmul_(mean, mean, value=-1)

@@ -225,7 +225,7 @@ def prepared(examples: Examples, size: int, short_side: int) -> Prepared:
 def _card(
     recipe: Recipe, dataset: Dataset, seed: int, tables: Tensor, history: Mapping[Arm, list[Epoch]], run: Run
 ) -> PairCard:
-    network = recipe.architecture.split(":")[-1]
+    network = recipe.architecture.split(":")[-1].removeprefix("tf_")
     return PairCard(
         name=recipe.name,
         title=f"{dataset.title}, {network}, {recipe.input_size} px",

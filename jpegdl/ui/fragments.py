@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from jpegdl.analysis.compression import Compression
 from jpegdl.analysis.report import format_p, verdict
+from jpegdl.analysis.runs import departures
 from jpegdl.codec.jpegfile import JPEGFile
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import ARMS, Arm
@@ -37,8 +38,10 @@ def verdict_strip(card: PairCard, decision: Decision | None = None) -> str:
 
 
 def verdict_sentence(card: PairCard) -> str:
-    """Which pair this is, and which arm is ahead on its test set."""
-    return f'<p class="jx"><b>{escape(card.title)}.</b> {escape(verdict(card))}</p>'
+    """Which pair this is, which arm is ahead on its test set, and in what the run departed from its recipe."""
+    changed = ", ".join(departures(card)).replace("_", " ")
+    note = f" Trained with {changed}." if changed else ""
+    return f'<p class="jx"><b>{escape(card.title)}.</b> {escape(verdict(card) + note)}</p>'
 
 
 def _picture_line(decision: Decision) -> str:

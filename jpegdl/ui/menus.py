@@ -9,6 +9,7 @@ from jpegdl.analysis.compression import QuantizerName
 from jpegdl.analysis.explain import Target
 from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.card import PairCard
+from jpegdl.pairs.checkpoints import ModelPair
 
 ASSETS = Path(__file__).parents[2] / "assets"
 EXAMPLES = json.loads((ASSETS / "examples.json").read_text())
@@ -21,6 +22,16 @@ UNKNOWN = "not known"
 AS_TRAINED = "Five levels, as trained"
 FORMULA = "All levels, the paper's formula"
 QUANTIZER_NAMES: Mapping[str, QuantizerName] = {AS_TRAINED: "five levels", FORMULA: "all levels"}
+
+
+def best_illustrated_first(pairs: Mapping[str, ModelPair]) -> dict[str, ModelPair]:
+    """The pairs by how many example pictures show one of their classes, then by name: the first is what opens."""
+
+    def order(item: tuple[str, ModelPair]) -> tuple[int, str]:
+        name, pair = item
+        return -sum(entry["class"] in pair.card.class_names for entry in EXAMPLES), name
+
+    return dict(sorted(pairs.items(), key=order))
 
 
 def target_choices(class_names: tuple[str, ...]) -> list[str]:

@@ -88,6 +88,8 @@ def _screens(pairs: Pairs, analyse: Analyse, draws: Mapping[str, Draw]) -> None:
 
 def _controls(pairs: Pairs, draws: Mapping[str, Draw]) -> Controls:
     name, card = next((name, pair.card) for name, pair in pairs.items())
+    titles = [(pair.card.title, key) for key, pair in pairs.items()]
+    networks = gr.Dropdown(titles, value=name, label="Pair of networks", elem_id="pair")
     picture = SafeImage(label=UPLOAD_LABEL, elem_id="picture", elem_classes="jx-picture", height=260, buttons=[])
     run = gr.Button("Compare", variant="primary", elem_id="run")
     with gr.Row(visible=bool(draws), elem_id="draws"):
@@ -107,7 +109,6 @@ def _controls(pairs: Pairs, draws: Mapping[str, Draw]) -> Controls:
         elem_id="examples",
     )
     true_class = gr.Dropdown(**true_class_menu(card), label="True class, if you know it", elem_id="true-class")
-    titles = [(pair.card.title, key) for key, pair in pairs.items()]
     return Controls(
         picture=picture,
         run=run,
@@ -120,7 +121,7 @@ def _controls(pairs: Pairs, draws: Mapping[str, Draw]) -> Controls:
         quantizer=gr.Radio(
             list(QUANTIZER_NAMES), value=AS_TRAINED, label="Quantizer of the JPEG layer", elem_id="quantizer"
         ),
-        pair=gr.Dropdown(titles, value=name, label="Pair of networks", elem_id="pair"),
+        pair=networks,
     )
 
 
