@@ -37,7 +37,7 @@ from tests.tiny import colour_of, noise_bytes, tables
 
 CPU = torch.device("cpu")
 NAME = "imagefolder-plain"
-SECONDS = 120  # after which two processes are given up
+SECONDS = 300
 
 
 class Plain(nn.Module):

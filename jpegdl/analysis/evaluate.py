@@ -20,7 +20,11 @@ def logits(model: nn.Module, images: Tensor, *, batch_size: int = 64) -> Tensor:
 
 def compare(baseline: Tensor, jpegdl: Tensor, labels: Tensor) -> Comparison:
     """Paired top-1 counts of two arms' logits (N, classes) against labels (N,)."""
-    first, second = baseline.argmax(1) == labels, jpegdl.argmax(1) == labels
+    return paired_counts(baseline.argmax(1) == labels, jpegdl.argmax(1) == labels)
+
+
+def paired_counts(first: Tensor, second: Tensor) -> Comparison:
+    """Paired counts of two sides' right answers, bool (N,); `first` is the baseline side."""
     return Comparison(
         both=int((first & second).sum()),
         only_baseline=int((first & ~second).sum()),

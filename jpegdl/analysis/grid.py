@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from jpegdl.analysis.compression import psnr
+from jpegdl.analysis.evaluate import paired_counts
 from jpegdl.codec.jpegfile import encode
 from jpegdl.codec.layer import JPEGLayer
 from jpegdl.codec.quantizer import soft_quantize_all_levels
@@ -94,16 +95,6 @@ def evaluate_grid(pair: ModelPair, images: Tensor, labels: Tensor, *, batch_size
         steps=pair.codec.steps.numel(),
         psnr=float(np.mean(differing)) if differing else None,
         lossless=len(files) - len(differing),
-    )
-
-
-def paired_counts(first: Tensor, second: Tensor) -> Comparison:
-    """Paired counts of two sides' right answers, bool (N,); `first` is the baseline side."""
-    return Comparison(
-        both=int((first & second).sum()),
-        only_baseline=int((first & ~second).sum()),
-        only_jpegdl=int((~first & second).sum()),
-        neither=int((~first & ~second).sum()),
     )
 
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from jpegdl.analysis.attacks import art_modules, fgsm, look, pgd, pgd_last, smooth_backward, square, straight_through
-from jpegdl.analysis.evaluate import compare, logits
-from jpegdl.analysis.grid import paired_counts
+from jpegdl.analysis.evaluate import compare, logits, paired_counts
 from jpegdl.analysis.suites import Attack, Backward
 from jpegdl.codec.layer import JPEGLayer
 from jpegdl.codec.quantizer import hardness

@@ -150,7 +150,7 @@ def _as_rows(z: Tensor, step: Tensor, alpha: Tensor) -> tuple[tuple[Tensor, Tens
         leading -= 1
     table_shape = torch.Size([*shape[:leading], *[1] * (len(shape) - leading)])
     count = prod(shape[:leading])
-    rows = z.expand(shape).reshape(count, prod(shape[leading:]))
+    rows = z.expand(shape).reshape(count, prod(shape[leading:])).contiguous()
     steps, alphas = (t.expand(table_shape).reshape(count, 1) for t in (step, alpha))
     return (rows, steps, alphas), torch.Size(shape), table_shape
 

@@ -128,7 +128,7 @@ def _train_seed(recipe: Recipe, dataset: Dataset, data: _Data, folder: Path, see
     else:
         fresh = build_classifier(recipe.architecture, classes, backbone=start())
         replace_first_relu(fresh, _feature_layer(recipe))
-        tables = next(value for name, value in fresh.state_dict().items() if name.endswith(".steps"))
+        tables = next(value for name, value in fresh.state_dict().items() if name.endswith(".steps")).clone()
     jpegdl = train("jpegdl", fresh)
     if processes.rank() == 0:
         card = _card(recipe, dataset, seed, tables, history, run)
