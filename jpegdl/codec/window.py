@@ -66,7 +66,7 @@ def constants(step: Tensor, alpha: Tensor) -> Constants:
     high = _high_half(step)
     rate = 2 * alpha * step
     decay = torch.exp(-rate * step)
-    decay = decay.masked_fill_(decay < 1e-18, 0.0)
+    decay = decay.masked_fill_(decay < (1e-18 if step.dtype == torch.float32 else 1e-60), 0.0)
     return Constants(1 / step, step / 2, high, step - high, rate, decay, 1 - 2 * decay * decay)
 
 
@@ -212,8 +212,8 @@ def _weights(z: Tensor, step: Tensor, alpha: Tensor, max_index: int) -> tuple[An
     anchor = torch.mul(z, known.inverse).abs_().round_().clamp_(max_index - 1, max_index)
     mirrored = torch.addcmul(z.abs(), anchor, known.high, value=-1).addcmul_(anchor, known.low, value=-1)
     before = anchor < max_index  # one level before the limit
-    above = (mirrored - known.half).mul_(known.rate).clamp_(2 * LEAST, 0.0).exp_().mul_(before)
-    below = (mirrored + known.half).mul_(-known.rate).clamp_(2 * LEAST, 20.0).exp_()
+    above = (mirrored - known.half).mul_(known.rate).clamp_(max=0.0).exp_().mul_(before)
+    below = (mirrored + known.half).mul_(-known.rate).clamp_(max=20.0).exp_()
     below2 = (below * below).mul_(decay)
     below3 = (below2 * below).mul_(decay * decay)
     below4 = (below2 * below2).mul_((decay * decay).square_()).mul_(before.logical_not_())
