@@ -22,9 +22,10 @@ from jpegdl.training import processes
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.data import Dataset
 from jpegdl.training.loop import Epoch
-from jpegdl.training.pair import Run, measure, prepared, train_pair
+from jpegdl.training.pair import Run, measure, train_pair
 from jpegdl.training.readers import read_dataset
 from jpegdl.training.recipes import Recipe
+from jpegdl.training.sources import prepared
 
 
 def main() -> int:

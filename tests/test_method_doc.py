@@ -15,7 +15,7 @@ from jpegdl.codec import color, dct, quantizer, variants
 from jpegdl.codec.featurelayer import FeatureJPEGLayer
 from jpegdl.codec.layer import MIN_STEP, JPEGLayer
 from jpegdl.codec.quantizer import MAX_INDEX
-from jpegdl.training import pair
+from jpegdl.training import sources
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.recipes import Recipe
 
@@ -126,4 +126,4 @@ def test_the_stated_attacks_are_the_suites():
 def test_the_stated_numbers_of_pictures_are_the_trainers():
     assert "at most 10,000 training pictures" in TEXT
     assert "more than 20,000 files" in TEXT
-    assert (pair._STATISTICS, pair._IN_MEMORY) == (10_000, 20_000)
+    assert (sources._STATISTICS, sources._IN_MEMORY) == (10_000, 20_000)

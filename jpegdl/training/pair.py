@@ -1,7 +1,5 @@
 """Both arms of a pair from one recipe: baseline, initial tables, JPEG-DL, counts, card; for one seed or several."""
 
-import math
-import os
 import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -23,28 +21,14 @@ from jpegdl.pairs.checkpoints import ModelPair, load_pair, save_pair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier, replace_first_relu
 from jpegdl.pairs.weights import imagenet_backbone
 from jpegdl.training import processes
-from jpegdl.training.batches import tensor_batches
 from jpegdl.training.catalogue import RECIPES
-from jpegdl.training.data import (
-    Batches,
-    Dataset,
-    Examples,
-    Prepared,
-    TrainingSet,
-    evenly,
-    prepared_tensors,
-    training_tensors,
-)
-from jpegdl.training.imagenet import PreparedStream, streamed_batches
+from jpegdl.training.data import Dataset
 from jpegdl.training.initial import initial_tables
 from jpegdl.training.loop import Epoch, fit
 from jpegdl.training.recipes import Recipe, shared_settings
+from jpegdl.training.sources import Sources, prepared, read_sources, short_side_of
 
 Report = Callable[[int, Arm, Epoch], None]  # seed, arm, epoch
-
-_STATISTICS = 10_000  # pictures that initial tables are taken from, as in the paper on CIFAR-100
-_IN_MEMORY = 20_000  # files; larger sets are read from disk batch by batch
-_WORKERS = min(16, os.cpu_count() or 1)  # processes that decode them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +44,6 @@ class Run:
     weights: Path | None = None  # ImageNet weights for recipes that start from them, if no package has them
 
 
-@dataclass(frozen=True)
-class _Data:
-    train: TrainingSet
-    clean: Prepared  # training pictures, prepared as in a test, for the initial tables
-    validation: Prepared
-
-
 def train_pair(recipe: Recipe, dataset: Dataset, out: Path, run: Run) -> ModelPair:
     """Train, save and re-read a pair; the counts in its card are measured with the stored weights.
 
@@ -77,10 +54,10 @@ def train_pair(recipe: Recipe, dataset: Dataset, out: Path, run: Run) -> ModelPa
     work = out.with_name(f".{out.name}.training")
     work.mkdir(parents=True, exist_ok=True)
     folders = [work / f"seed{seed}" for seed in run.seeds]
-    data: _Data | None = None
+    data: Sources | None = None
     for seed, folder in zip(run.seeds, folders, strict=True):
         if not folder.exists():
-            data = data or _data(recipe, dataset, run.device)
+            data = data or read_sources(recipe, dataset, run.device)
             _train_seed(recipe, dataset, data, folder, seed, run)
             processes.wait()
     if processes.rank() == 0:
@@ -92,7 +69,7 @@ def train_pair(recipe: Recipe, dataset: Dataset, out: Path, run: Run) -> ModelPa
     return load_pair(out, run.device)
 
 
-def _train_seed(recipe: Recipe, dataset: Dataset, data: _Data, folder: Path, seed: int, run: Run) -> None:
+def _train_seed(recipe: Recipe, dataset: Dataset, data: Sources, folder: Path, seed: int, run: Run) -> None:
     """One complete pair in `folder`."""
     history: dict[Arm, list[Epoch]] = {}
 
@@ -121,7 +98,10 @@ def _train_seed(recipe: Recipe, dataset: Dataset, data: _Data, folder: Path, see
         baseline = train("baseline", build_classifier(recipe.architecture, classes, backbone=start()))
     else:
         found = _taken_baseline(recipe, dataset, seed, run.baseline)
-        baseline, history["baseline"] = found.baseline.to(run.device), _epochs(found.card.history["baseline"])
+        baseline, history["baseline"] = (
+            found.baseline.to(run.device),
+            [Epoch(**epoch) for epoch in found.card.history["baseline"]],
+        )
     if recipe.place == "input":
         tables = initial_tables(recipe, baseline, data.clean)
         fresh = build_classifier(recipe.architecture, classes, backbone=start(), codec=make_layer(recipe, tables))
@@ -180,46 +160,6 @@ def _taken_baseline(recipe: Recipe, dataset: Dataset, seed: int, folder: Path) -
     if odd:
         raise ValueError(f"the baseline of {folder.name} was trained with another {', '.join(odd)}; train one instead")
     return pair
-
-
-def _data(recipe: Recipe, dataset: Dataset, device: torch.device) -> _Data:
-    size, short_side = recipe.input_size, short_side_of(recipe.architecture, recipe.input_size)
-    return _Data(
-        train=TrainingSet(_batches(recipe, dataset, device), math.ceil(len(dataset.train) / recipe.batch_size)),
-        clean=prepared(evenly(dataset.train, _STATISTICS), size, short_side),
-        validation=prepared(dataset.validation, size, short_side),
-    )
-
-
-def _batches(recipe: Recipe, dataset: Dataset, device: torch.device) -> Batches:
-    rank, count = processes.rank(), processes.count()
-    if not _streams(dataset.train):
-        stored = training_tensors(dataset.train, recipe.input_size if recipe.augmentation == "shifted crop" else None)
-        return tensor_batches(recipe, stored, len(dataset.class_names), device, rank=rank, count=count)
-    if recipe.augmentation != "resized crop":
-        raise ValueError(
-            f"{recipe.name}: {recipe.augmentation} needs all pictures in memory, at most {_IN_MEMORY} files; "
-            f"got {len(dataset.train)}; use a resized crop"
-        )
-    return streamed_batches(
-        dataset.train, recipe.input_size, recipe.batch_size, workers=_WORKERS, device=device, rank=rank, count=count
-    )
-
-
-def _streams(examples: Examples) -> bool:
-    return len(examples) > _IN_MEMORY and isinstance(examples.pictures[0], Path)
-
-
-def short_side_of(name: str, input_size: int) -> int:
-    """Pixels to which the short side of a picture is scaled before its centre is cut out for the architecture."""
-    return round(input_size * architecture(name).short_side)
-
-
-def prepared(examples: Examples, size: int, short_side: int) -> Prepared:
-    """Pictures as a network is tested on them, from memory or, if they are many files, from disk."""
-    if _streams(examples):
-        return PreparedStream(examples, size, short_side, _WORKERS)
-    return prepared_tensors(examples, size, short_side)
 
 
 def _card(
@@ -293,10 +233,6 @@ def departures(recipe: Recipe) -> dict[str, Any]:
     """Fields in which `recipe` differs from the named one in RECIPES: field -> the named recipe's value."""
     named = asdict(RECIPES[recipe.name]) if recipe.name in RECIPES else asdict(recipe)
     return {field: value for field, value in named.items() if value != getattr(recipe, field)}
-
-
-def _epochs(records: Sequence[Mapping[str, Any]]) -> list[Epoch]:
-    return [Epoch(**record) for record in records]
 
 
 def _plain(value: Any) -> Any:
