@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from jpegdl.codec.dct import block_dct, blockify, inverse_block_dct, pad_to_blocks, unblockify
-from jpegdl.codec.layer import MAX_STEP, MIN_STEP
+from jpegdl.codec.layer import MAX_STEP, MIN_STEP, alpha_for
 from jpegdl.codec.quantizer import Quantizer, soft_quantize
 
 
@@ -31,15 +31,10 @@ class FeatureJPEGLayer(nn.Module):
         super().__init__()
         if tables.ndim != 3 or tables.shape[1:] != (8, 8):
             raise ValueError(f"tables must have shape (channels, 8, 8), got {tuple(tables.shape)}")
-        if not bool(((tables >= MIN_STEP) & (tables <= MAX_STEP)).all()):
-            raise ValueError(f"steps must lie in {MIN_STEP}..{MAX_STEP}; call clamp first")
-        alpha = torch.as_tensor(alpha, dtype=tables.dtype).expand(tables.shape).clone()
-        if not bool((alpha > 0).all()):
-            raise ValueError("alpha must be positive everywhere")
         self.max_index = max_index
         self.quantizer = quantizer
         self.steps = nn.Parameter(tables.detach().clone())
-        self.register_buffer("alpha", alpha)
+        self.register_buffer("alpha", alpha_for(tables, alpha))
 
     def forward(self, features: Tensor) -> Tensor:
         height, width = features.shape[-2:]

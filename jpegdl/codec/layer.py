@@ -44,16 +44,11 @@ class JPEGLayer(nn.Module):
             tables = tables[None]
         if tables.shape[1:] != (2, 8, 8) or not len(tables):
             raise ValueError(f"tables must have shape (rounds, 2, 8, 8) or (2, 8, 8), got {tuple(tables.shape)}")
-        if not bool(((tables >= MIN_STEP) & (tables <= MAX_STEP)).all()):
-            raise ValueError(f"steps must lie in {MIN_STEP}..{MAX_STEP}; call clamp first")
-        alpha = torch.as_tensor(alpha, dtype=tables.dtype).expand(tables.shape).clone()
-        if not bool((alpha > 0).all()):
-            raise ValueError("alpha must be positive everywhere")
         self.max_index = max_index
         self.quantizer = quantizer
         self.training_quantizer = training_quantizer or quantizer
         self.steps = nn.Parameter(tables.detach().clone())
-        self.register_buffer("alpha", alpha)
+        self.register_buffer("alpha", alpha_for(tables, alpha))
 
     def forward(self, images: Tensor) -> Tensor:
         """`to_images(quantize(coefficients(images)))` in one step, by other means (planes.py, kernel.cpp)."""
@@ -83,6 +78,16 @@ class JPEGLayer(nn.Module):
     def project_(self) -> None:
         """Move every step into [1e-5, 255]; the trainer calls this after each optimiser step."""
         self.steps.clamp_(MIN_STEP, MAX_STEP)
+
+
+def alpha_for(tables: Tensor, alpha: Tensor | float) -> Tensor:
+    """`alpha` in the shape of `tables`. Raises ValueError for steps out of range and for alpha <= 0."""
+    if not bool(((tables >= MIN_STEP) & (tables <= MAX_STEP)).all()):
+        raise ValueError(f"steps must lie in {MIN_STEP}..{MAX_STEP}; call clamp first")
+    alpha = torch.as_tensor(alpha, dtype=tables.dtype).expand(tables.shape).clone()
+    if not bool((alpha > 0).all()):
+        raise ValueError("alpha must be positive everywhere")
+    return alpha
 
 
 def _per_channel(table: Tensor) -> Tensor:
