@@ -33,22 +33,19 @@ def seconds(
     contenders: dict[str, Callable[[], object]], rounds: int, clock: Callable[[], float]
 ) -> list[dict[str, float]]:
     """Seconds of each contender, round by round; short ones are repeated until they take 20 ms."""
-    repeats = {}
-    for name, run in contenders.items():
-        run()
-        start = clock()
-        run()
-        repeats[name] = max(1, min(50, round(0.02 / max(clock() - start, 1e-6))))
-    found = []
-    for _ in range(rounds):
-        taken = {}
-        for name, run in contenders.items():
+
+    def timed(name: str, repeats: int) -> float:
+        with way(name.split(",")[0]):
             start = clock()
-            for _ in range(repeats[name]):
-                run()
-            taken[name] = (clock() - start) / repeats[name]
-        found.append(taken)
-    return found
+            for _ in range(repeats):
+                contenders[name]()
+            return (clock() - start) / repeats
+
+    repeats = {}
+    for name in contenders:
+        timed(name, 1)
+        repeats[name] = max(1, min(50, round(0.02 / max(timed(name, 1), 1e-6))))
+    return [{name: timed(name, count) for name, count in repeats.items()} for _ in range(rounds)]
 
 
 def contenders(tables: Tables, images: Tensor, backward: bool) -> dict[str, Callable[[], object]]:
@@ -57,16 +54,14 @@ def contenders(tables: Tables, images: Tensor, backward: bool) -> dict[str, Call
     for name, quantizer in (("", soft_quantize), (", all levels", soft_quantize_all_levels)):
         layers |= {w + name: JPEGLayer(tables.steps, tables.alpha, quantizer=quantizer) for w in WAYS}
 
-    def run(name: str, layer: torch.nn.Module) -> None:
-        with way(name.split(",")[0]), torch.set_grad_enabled(backward):
-            pixels = images.detach().requires_grad_(backward)
-            output = layer(pixels)
-            if backward:
-                output.backward(upstream)
+    def both(layer: torch.nn.Module) -> None:
+        layer(images.detach().requires_grad_()).backward(upstream)
 
     upstream = torch.randn(images.shape, generator=torch.Generator().manual_seed(2))
     mean, std = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
-    passes: dict[str, Callable[[], object]] = {name: partial(run, name, layer) for name, layer in layers.items()}
+    passes: dict[str, Callable[[], object]] = {
+        name: partial(both, layer) if backward else partial(layer, images) for name, layer in layers.items()
+    }
     if kernel.load() is None:
         passes = {n: p for n, p in passes.items() if not n.startswith("fused")}
     if not backward:
@@ -82,7 +77,8 @@ def timing_table(sets: list[Tables], rounds: int, clock: Callable[[], float]) ->
         for shape in SHAPES:
             images = pictures(shape)
             for backward in (False, True):
-                found = seconds(contenders(tables, images, backward), rounds, clock)
+                with torch.set_grad_enabled(backward):
+                    found = seconds(contenders(tables, images, backward), rounds, clock)
                 yield timing_row(tables, shape, backward, found)
 
 

@@ -12,8 +12,10 @@
 #include <cstdint>
 #include <cstring>
 #include <vector>
-#ifdef __AVX2__
+#if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__SSE__)
+#include <xmmintrin.h>
 #endif
 
 namespace {
@@ -23,7 +25,7 @@ constexpr int LANES = 16;
 #else
 constexpr int LANES = 8;
 #endif
-constexpr int CELLS = 64, CHANNELS = 3, MOST_ROUNDS = 8;
+constexpr int CELLS = 64, CHANNELS = 3, TABLES = CHANNELS * CELLS, MOST_ROUNDS = 8;
 constexpr int FLUSH = 64;  // tiles whose table gradients are added in float
 typedef float vf __attribute__((vector_size(4 * LANES)));
 typedef int32_t vi __attribute__((vector_size(4 * LANES)));
@@ -42,7 +44,15 @@ INLINE vf most(vf a, vf b) { return a > b ? a : b; }
 #endif
 INLINE vf magnitude(vf x) { return (vf)((vi)x & 0x7fffffff); }
 INLINE vf with_sign(vf size, vf sign) { return (vf)((vi)size ^ ((vi)sign & INT32_MIN)); }  // size >= 0, or mirrored
-INLINE vf nearest(vf x) { return (x + 12582912.0f) - 12582912.0f; }  // half to even, |x| < 2^22
+INLINE vf nearest(vf x) {  // half to even
+#if defined(__AVX512F__)
+    return (vf)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif defined(__AVX2__)
+    return (vf)_mm256_round_ps((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#else
+    return (x + 12582912.0f) - 12582912.0f;  // |x| < 2^22; beyond, somewhere near
+#endif
+}
 INLINE bool any(vi mask) {  // any lane below 0
 #if defined(__AVX512DQ__)
     return _mm512_movepi32_mask((__m512i)mask) != 0;
@@ -54,37 +64,59 @@ INLINE bool any(vi mask) {  // any lane below 0
     return found < 0;
 #endif
 }
+#if defined(__AVX512F__)
+typedef __mmask16 Lanes;
+INLINE Lanes at_least(vf a, vf b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GE_OQ); }
+INLINE vf choose(Lanes lanes, vf a, vf b) { return (vf)_mm512_mask_blend_ps(lanes, (__m512)b, (__m512)a); }
+#else
+typedef vi Lanes;
+INLINE Lanes at_least(vf a, vf b) { return a >= b; }
+INLINE vf choose(Lanes lanes, vf a, vf b) { return lanes ? a : b; }
+#endif
 INLINE float sum(vf x) {
     float total = 0;
     for (int lane = 0; lane < LANES; ++lane) total += x[lane];
     return total;
 }
 
-INLINE vf reciprocal(vf x) {
-#ifdef __AVX512F__
-    const vf r = (vf)_mm512_rcp14_ps((__m512)x);
-    return r + r * (1.0f - x * r);
+// Numbers so small that they lose digits count as zero while this lives; operations on them are slow.
+struct WithoutDenormals {
+#if defined(__SSE__)
+    const unsigned before = _mm_getcsr();
+    WithoutDenormals() { _mm_setcsr(before | 0x8040); }
+    ~WithoutDenormals() { _mm_setcsr(before); }
 #else
-    return 1.0f / x;
+    WithoutDenormals() {}
 #endif
-}
+};
 
 // Most arithmetic is written for N registers side by side, one line for all of them: alone, each would wait for itself.
-#define EACH _Pragma("GCC unroll 4") for (int k = 0; k < N; ++k)
-constexpr int GROUP = 4, DOWN = 8;  // cells side by side; distance of the cells of a column
+#define EACH _Pragma("GCC unroll 8") for (int k = 0; k < N; ++k)
+constexpr int GROUP = 4, DOWN = 8;  // cells side by side; distance of the cells of a column, and their number
 
 // exp2(x[k]) for -126 < x <= 0, to 2e-7.
 template <int N>
 INLINE void exponentials(vf x[]) {
-    vf n[N], r[N], p[N];
+    vf r[N], p[N];
+#if defined(__AVX512F__)  // x = n + r with 0 <= r < 1
+    constexpr float P[] = {1.8830602e-3f, 8.9755807e-3f, 5.583898e-2f, 2.4014858e-1f, 6.9315373e-1f, 9.9999994e-1f};
+    EACH r[k] = (vf)_mm512_reduce_ps((__m512)x[k], _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+#else  // |r| <= 1 / 2
+    constexpr float P[] = {1.3263234e-3f, 9.6697076e-3f, 5.5506739e-2f, 2.4022242e-1f, 6.9314697e-1f, 1.0f};
+    vf n[N];
     EACH n[k] = x[k] + 12582912.0f;
     EACH r[k] = x[k] - (n[k] - 12582912.0f);
-    EACH p[k] = r[k] * 1.3263234e-3f + 9.6697076e-3f;  // least relative error on |r| <= 1 / 2
-    EACH p[k] = p[k] * r[k] + 5.5506739e-2f;
-    EACH p[k] = p[k] * r[k] + 2.4022242e-1f;
-    EACH p[k] = p[k] * r[k] + 6.9314697e-1f;
-    EACH p[k] = p[k] * r[k] + 1.0f;
+#endif
+    EACH p[k] = r[k] * P[0] + P[1];  // least relative error
+    EACH p[k] = p[k] * r[k] + P[2];
+    EACH p[k] = p[k] * r[k] + P[3];
+    EACH p[k] = p[k] * r[k] + P[4];
+    EACH p[k] = p[k] * r[k] + P[5];
+#if defined(__AVX512F__)
+    EACH x[k] = (vf)_mm512_scalef_ps((__m512)p[k], (__m512)x[k]);
+#else
     EACH x[k] = (vf)((vi)p[k] + ((vi)n[k] << 23));
+#endif
 }
 
 // --- the quantizer ---------------------------------------------------------------------------------------------------
@@ -95,14 +127,15 @@ struct Rare {  // what only some methods need
     Method method;
     float max_index, edge;  // |z| from which the sum over all levels is finite
     float first, second;    // exp(-pi^2 / h), exp(-4 pi^2 / h)
-    float ladder[8];        // d^6, d^3, d, 1, 1, d, d^3, d^6
+    float outermost, sixth; // index whose window is counted from the limit; d^6
 };
 
 struct Entry {  // what depends on one table entry; small, because the cache also holds the tile
-    float step, high, low, inverse, half;  // step = high + low, products of high with an index are exact
-    float rate;                            // 2 h / q / log(2), h the hardness
-    float decay, twice, cube, two_cubes;   // d = exp(-2 h), 2 d, d^3, 2 d^3; 0 where they do not matter
-    float gain, limited;                   // 2 h; |z| from which the window moves inside
+    float step, inverse, half;            // q and 1 / q, q / 2
+    float rate;                           // 2 h / q / log(2), h the hardness
+    float decay, cube, two_cubes;         // d = exp(-2 h), d^3, 2 d^3; 0 where they do not matter
+    float gain, limited;                  // 2 h; |z| from which the window moves inside
+    float out, convert;                   // q, 1 in the unit of the result
     const Rare* rare;
 };
 
@@ -110,48 +143,53 @@ struct Derivatives {
     vf slope, by_step, by_alpha;
 };
 
-Entry make_entry(float step, float alpha, int max_index, bool all_levels, Rare& rare) {
+// `unit`: what z = 1 stands for, grey levels; `out`: the result's value of 1 grey level.
+Entry make_entry(float step, float alpha, int max_index, bool all_levels, double unit, double out, Rare& rare) {
     Entry e;
-    const float pi = 3.14159265358979f, h = alpha * step * step;
-    e.step = step, e.inverse = 1 / step, e.half = step / 2, e.gain = 2 * h, e.rare = &rare;
-    e.rate = float(2 * double(h) / step * 1.44269504088896341);
-    const volatile float scaled = step * 4097.0f;
-    const volatile float rest = scaled - step;
-    e.high = scaled - rest, e.low = step - e.high;
-    const auto decay = [&](int n) { return n * 2 * h > 83 ? 0.0f : std::exp(-2 * h * n); };
-    e.decay = decay(1), e.twice = 2 * e.decay, e.cube = decay(3), e.two_cubes = 2 * e.cube;
-    e.limited = (max_index - 1.501f) * step;
-    rare.method = !all_levels || !(h < pi) ? WINDOW : h < 0.4f ? IDENTITY : THETA;
+    const double pi = 3.14159265358979, h = double(alpha) * step * step;
+    const auto decay = [&](int n) { return n * 2 * h > 83 ? 0.0f : float(std::exp(-2 * h * n)); };
+    e.step = float(step / unit), e.inverse = float(unit / step), e.half = e.step / 2;
+    e.rate = float(2 * h * unit / step * 1.44269504088896341);
+    e.decay = decay(1), e.cube = decay(3), e.two_cubes = 2 * e.cube;
+    e.gain = float(2 * h), e.limited = (max_index - 1.501f) * e.step;
+    e.out = float(step * out), e.convert = float(unit * out), e.rare = &rare;
+    rare.method = !all_levels || !(h < pi) ? WINDOW : h < 0.4 ? IDENTITY : THETA;
     rare.max_index = float(max_index);
-    rare.edge = step * (max_index + 1 - std::sqrt(28.0f / h + 0.25f));
-    rare.first = rare.method == THETA ? std::exp(-pi * pi / h) : 0;
-    rare.second = rare.method == THETA ? std::exp(-4 * pi * pi / h) : 0;
-    for (int j = 0; j < 4; ++j) rare.ladder[4 + j] = rare.ladder[3 - j] = decay(j * (j + 1) / 2);
+    rare.edge = float(e.step * (max_index + 1 - std::sqrt(28 / h + 0.25)));
+    rare.first = rare.method == THETA ? float(std::exp(-pi * pi / h)) : 0;
+    rare.second = rare.method == THETA ? float(std::exp(-4 * pi * pi / h)) : 0;
+    rare.outermost = h < 10 ? max_index - 1.0f : max_index;  // above 10, what lies further out is nothing
+    rare.sixth = decay(6);
     return e;
 }
 
-INLINE vf offset_from(vf index, vf z, const Entry& e) { return (z - index * e.high) - index * e.low; }
+INLINE vf offset_from(vf index, vf z, const Entry& e) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+    return z - index * e.step;  // in one instruction, so that the product is exact
+#else
+    const float high = (e.step * 4097.0f) - (e.step * 4097.0f - e.step);
+    return (z - index * high) - index * (e.step - high);
+#endif
+}
 
 constexpr float LEAST = -62;  // log2 of the least E; its square must not vanish
 
 // No limit near. E is the weight of the second nearest level; all weights are taken times E^2.
 template <int N>
 INLINE void window_values_inside(vf z[], const Entry* e) {
-    vf offset[N], x[N], total[N], odd[N];
-    EACH x[k] = nearest(z[k] * e[DOWN * k].inverse);
-    EACH offset[k] = z[k] - x[k] * e[DOWN * k].high;
-    EACH offset[k] = offset[k] - x[k] * e[DOWN * k].low;
+    vf index[N], offset[N], x[N], total[N];
+    EACH index[k] = nearest(z[k] * e[DOWN * k].inverse);
+    EACH offset[k] = offset_from(index[k], z[k], e[DOWN * k]);
     EACH x[k] = most((magnitude(offset[k]) - e[DOWN * k].half) * e[DOWN * k].rate, splat(LEAST));
     exponentials<N>(x);
     EACH total[k] = x[k] * e[DOWN * k].decay + 1.0f;
-    EACH odd[k] = x[k] * e[DOWN * k].twice + 1.0f;
+    EACH z[k] = x[k] * e[DOWN * k].decay + total[k];
     EACH total[k] = total[k] * x[k] + 1.0f;
-    EACH odd[k] = odd[k] * (x[k] * x[k]) - e[DOWN * k].decay;
+    EACH z[k] = z[k] * (x[k] * x[k]) - e[DOWN * k].decay;
     EACH total[k] = total[k] * x[k] + e[DOWN * k].decay;
-    EACH odd[k] = odd[k] * x[k] - e[DOWN * k].two_cubes;
-    EACH total[k] = reciprocal(total[k] * x[k] + e[DOWN * k].cube);
-    EACH odd[k] = with_sign(odd[k] * total[k], offset[k]);
-    EACH z[k] = z[k] + (odd[k] * e[DOWN * k].step - offset[k]);
+    EACH z[k] = z[k] * x[k] - e[DOWN * k].two_cubes;
+    EACH total[k] = total[k] * x[k] + e[DOWN * k].cube;
+    EACH z[k] = (index[k] + with_sign(z[k] / total[k], offset[k])) * e[DOWN * k].out;
 }
 
 // From moments of g = j - anchor, mirrored by sign (method a.6).
@@ -159,23 +197,21 @@ INLINE Derivatives assemble(vf anchor, vf distance, vf sign, vf mean, vf varianc
     vf excess = skew - variance * distance;
     vf slope = variance * e.gain;
     vf odd = mean - excess * e.gain;
-    vf cube = splat(e.step * e.step * e.step);
     return {slope, anchor * (1.0f - slope) + with_sign(odd, sign),
-            with_sign((variance * distance - excess) * cube, sign)};
+            with_sign((variance * distance - excess) * (e.step * e.step * e.step), sign)};
 }
 
 template <int N>
 INLINE void window_derivatives_inside(const vf z[], const Entry* e, Derivatives found[]) {
     vf anchor[N], offset[N], x[N], square[N], inner[N], outer[N], total[N], mean[N], second[N], third[N];
     EACH anchor[k] = nearest(z[k] * e[DOWN * k].inverse);
-    EACH offset[k] = z[k] - anchor[k] * e[DOWN * k].high;
-    EACH offset[k] = offset[k] - anchor[k] * e[DOWN * k].low;
+    EACH offset[k] = offset_from(anchor[k], z[k], e[DOWN * k]);
     EACH x[k] = most((magnitude(offset[k]) - e[DOWN * k].half) * e[DOWN * k].rate, splat(LEAST));
     exponentials<N>(x);
     EACH square[k] = x[k] * x[k];
     EACH inner[k] = x[k] * (square[k] + e[DOWN * k].decay);  // weights of the inner two, of the outer two
     EACH outer[k] = (square[k] * square[k]) * e[DOWN * k].decay + e[DOWN * k].cube;
-    EACH total[k] = reciprocal(square[k] + inner[k] + outer[k]);
+    EACH total[k] = 1.0f / (square[k] + inner[k] + outer[k]);
     EACH second[k] = (inner[k] + 4.0f * outer[k]) * total[k];
     EACH inner[k] = x[k] * (square[k] - e[DOWN * k].decay);  // their differences
     EACH outer[k] = (square[k] * square[k]) * e[DOWN * k].decay - e[DOWN * k].cube;
@@ -187,78 +223,69 @@ INLINE void window_derivatives_inside(const vf z[], const Entry* e, Derivatives 
                              e[DOWN * k]);
 }
 
-// The limit L may be near: the window is five levels of -L .. L, so the weights of level i = 0 .. 4, counted from the
-// end where E = 1 belongs, are E^i times five neighbours of d^6, d^3, d, 1, 1, d, d^3, d^6, where `first` says which.
-INLINE vf pick(const Entry& e, vi index) {
-    vf steps;
-    for (int i = 0; i < LANES; i += 8) std::memcpy((float*)&steps + i, e.rare->ladder, sizeof e.rare->ladder);
-#if defined(__AVX512F__)
-    return (vf)_mm512_permutexvar_ps((__m512i)index, (__m512)steps);
-#elif defined(__AVX2__)
-    return (vf)_mm256_permutevar8x32_ps((__m256)steps, (__m256i)index);
-#else
-    vf found;
-    for (int lane = 0; lane < LANES; ++lane) found[lane] = steps[index[lane]];
-    return found;
-#endif
-}
-
+// The limit L may be near. Within, the weights of five levels, from the one opposite to the second nearest, are as above
+// d^3, d E, E^2, E^3, d E^4. The outermost window is L .. L - 4; with E that of L - 1 over that of L, weights are
+// 1, E, d E^2, d^3 E^3, d^6 E^4. Which one it is differs from lane to lane; `start` levels lie before the nearest one.
 template <int N>
-INLINE void limited(const vf z[], const Entry* e, vf anchor[], vf offset[], vf x[], vf y[], vi first[], vi out[]) {
-    vf floor[N];
-    EACH anchor[k] = least(magnitude(z[k]) * e[DOWN * k].inverse, splat(e[DOWN * k].rare->max_index + 1));
-    EACH anchor[k] = least(nearest(anchor[k]), splat(e[DOWN * k].rare->max_index));
-    EACH offset[k] = magnitude(z[k]) - anchor[k] * e[DOWN * k].high;
-    EACH offset[k] = offset[k] - anchor[k] * e[DOWN * k].low;
-    EACH y[k] = least(e[DOWN * k].rare->max_index - anchor[k], splat(2));  // so many levels exist outwards
-    EACH out[k] = (offset[k] > 0.0f) & (y[k] > 0.0f);                // E belongs to the outward neighbour
-    EACH floor[k] = y[k] > 0.0f ? splat(LEAST / 2) : splat(LEAST);  // here the fourth power must not vanish
-    EACH x[k] = out[k] ? offset[k] - e[DOWN * k].half : -offset[k] - e[DOWN * k].half;
-    EACH x[k] = most(least(x[k] * e[DOWN * k].rate, vf{}), floor[k]);
-    exponentials<N>(x);
-    EACH y[k] = out[k] ? (y[k] > 1.5f ? splat(-2) : splat(-3)) : -y[k];
-    EACH first[k] = (vi)(y[k] + 12582915.0f) & 7;
-}
+struct Limited {
+    vf anchor[N], offset[N], x[N], side[N], start[N];  // of |z|; side: the sign of the levels' direction
+    Lanes outermost[N];
+
+    inline __attribute__((always_inline)) Limited(const vf z[], const Entry* e) {
+        EACH x[k] = nearest(magnitude(z[k]) * e[DOWN * k].inverse);
+        EACH outermost[k] = at_least(x[k], splat(e[DOWN * k].rare->outermost));
+        EACH anchor[k] = least(x[k], splat(e[DOWN * k].rare->max_index));
+        EACH offset[k] = offset_from(anchor[k], magnitude(z[k]), e[DOWN * k]);
+        EACH side[k] = choose(outermost[k], splat(-1), offset[k]);
+        EACH start[k] = e[DOWN * k].rare->max_index - anchor[k];
+        EACH x[k] = with_sign(offset[k], side[k]) - e[DOWN * k].half;
+        EACH x[k] = choose(outermost[k], x[k] + start[k] * e[DOWN * k].step, x[k]) * e[DOWN * k].rate;
+        EACH start[k] = choose(outermost[k], start[k], splat(2));
+        EACH x[k] = most(x[k], splat(LEAST));
+        exponentials<N>(x);
+    }
+    inline __attribute__((always_inline)) vf weight(int i, int k, const Entry& e) const {  // without its power of E
+        const float inside[] = {e.cube, e.decay, 1, 1, e.decay}, outside[] = {1, 1, e.decay, e.cube, e.rare->sixth};
+        return choose(outermost[k], splat(outside[i]), splat(inside[i]));
+    }
+};
 
 template <int N>
 INLINE void window_values_limited(vf z[], const Entry* e) {
-    vf anchor[N], offset[N], x[N], y[N], sum[N], slope[N];
-    vi first[N], out[N];
-    limited<N>(z, e, anchor, offset, x, y, first, out);
-    EACH slope[k] = pick(e[DOWN * k], first[k] + 4);
-    EACH sum[k] = slope[k] * x[k] + pick(e[DOWN * k], first[k] + 3);
-    for (int i = 2; i >= 0; --i) {
-        EACH slope[k] = slope[k] * x[k] + sum[k];
-        EACH sum[k] = sum[k] * x[k] + pick(e[DOWN * k], first[k] + i);
+    Limited<N> at(z, e);
+    vf sum[N], slope[N];
+    EACH slope[k] = at.weight(4, k, e[DOWN * k]);
+    EACH sum[k] = slope[k] * at.x[k] + at.weight(3, k, e[DOWN * k]);
+    _Pragma("GCC unroll 3") for (int i = 2; i >= 0; --i) {
+        EACH slope[k] = slope[k] * at.x[k] + sum[k];
+        EACH sum[k] = sum[k] * at.x[k] + at.weight(i, k, e[DOWN * k]);
     }
-    EACH y[k] = slope[k] * x[k] * reciprocal(sum[k]) + y[k];
-    EACH z[k] = with_sign((anchor[k] + (out[k] ? y[k] : -y[k])) * e[DOWN * k].step, z[k]);
+    EACH sum[k] = slope[k] * at.x[k] / sum[k] - at.start[k];
+    EACH z[k] = with_sign((at.anchor[k] + with_sign(sum[k], at.side[k])) * e[DOWN * k].out, z[k]);
 }
 
 template <int N>
 INLINE void window_derivatives_limited(const vf z[], const Entry* e, Derivatives found[]) {
-    vf anchor[N], offset[N], x[N], y[N], term[N], power[N], total[N], mean[N], second[N], third[N];
-    vi first[N], out[N];
-    limited<N>(z, e, anchor, offset, x, y, first, out);
+    Limited<N> at(z, e);
+    vf y[N], term[N], power[N], total[N], mean[N], second[N], third[N];
+    EACH y[k] = -at.start[k];
     EACH power[k] = splat(1), total[k] = mean[k] = second[k] = third[k] = vf{};
-    for (int i = 0; i < 5; ++i) {
-        EACH term[k] = power[k] * pick(e[DOWN * k], first[k] + i);
-        EACH power[k] = power[k] * x[k];
+    _Pragma("GCC unroll 5") for (int i = 0; i < 5; ++i) {
+        EACH term[k] = power[k] * at.weight(i, k, e[DOWN * k]);
+        EACH power[k] = power[k] * at.x[k];
         EACH total[k] = total[k] + term[k];
         EACH mean[k] = mean[k] + (term[k] = term[k] * y[k]);
         EACH second[k] = second[k] + (term[k] = term[k] * y[k]);
         EACH third[k] = third[k] + term[k] * y[k];
         EACH y[k] = y[k] + 1.0f;
     }
-    EACH total[k] = reciprocal(total[k]);
+    EACH total[k] = 1.0f / total[k];
     EACH mean[k] = mean[k] * total[k];
     EACH second[k] = second[k] * total[k];
     EACH third[k] = third[k] * total[k] - mean[k] * second[k];
     EACH second[k] = second[k] - mean[k] * mean[k];
-    EACH third[k] = out[k] ? third[k] : -third[k];
-    EACH mean[k] = out[k] ? mean[k] : -mean[k];
-    EACH found[k] = assemble(with_sign(anchor[k], z[k]), offset[k] * e[DOWN * k].inverse, z[k], mean[k], second[k],
-                             third[k], e[DOWN * k]);
+    EACH found[k] = assemble(with_sign(at.anchor[k], z[k]), with_sign(at.offset[k], at.side[k]) * e[DOWN * k].inverse,
+                             with_sign(at.side[k], z[k]), mean[k], second[k], third[k], e[DOWN * k]);
 }
 
 template <int N>
@@ -268,10 +295,12 @@ INLINE bool limit_near(const vf z[], const Entry* e) {
     return any(far);
 }
 
-template <int N>
-INLINE void window_values(vf z[], const Entry* e) {
-    if (limit_near<N>(z, e)) window_values_limited<N>(z, e);
-    else window_values_inside<N>(z, e);
+// A column of eight coefficients, `DOWN` entries apart.
+INLINE void window_values(vf z[8], const Entry* e) {
+    if (__builtin_expect(!limit_near<8>(z, e), 1)) return window_values_inside<8>(z, e);
+    for (int k = 0; k < 8; k += GROUP)
+        if (limit_near<GROUP>(z + k, e + DOWN * k)) window_values_limited<GROUP>(z + k, e + DOWN * k);
+        else window_values_inside<GROUP>(z + k, e + DOWN * k);
 }
 
 template <int N>
@@ -348,7 +377,8 @@ __attribute__((noinline)) void finite_sum(float z, const Entry& e, float out[4])
 INLINE vf value(vf z, const Entry& e) {
     vf result = z;
     if (e.rare->method == WINDOW) {
-        window_values<1>(&result, &e);
+        if (limit_near<1>(&z, &e)) window_values_limited<1>(&result, &e);
+        else window_values_inside<1>(&result, &e);
         return result;
     }
     if (e.rare->method == THETA) result = theta_value(z, e);
@@ -360,7 +390,7 @@ INLINE vf value(vf z, const Entry& e) {
                 finite_sum(z[lane], e, exact);
                 result[lane] = exact[0];
             }
-    return result;
+    return result * e.convert;
 }
 
 INLINE Derivatives derivatives(vf z, const Entry& e) {
@@ -381,14 +411,12 @@ INLINE Derivatives derivatives(vf z, const Entry& e) {
     return result;
 }
 
-// A column of eight coefficients; all rounds are in series.
+// All rounds in series; from one round's entries to the next one's it is `TABLES` entries.
 INLINE void value_column(vf x[8], const Entry* e, int64_t rounds, bool windows) {
-    for (int64_t round = 0; round < rounds; ++round, e += 2 * CELLS)
-        for (int k = 0; k < 8; k += GROUP) {
-            if (windows) window_values<GROUP>(x + k, e + DOWN * k);
-            else
-                for (int i = k; i < k + GROUP; ++i) x[i] = value(x[i], e[DOWN * i]);
-        }
+    for (int64_t round = 0; round < rounds; ++round, e += TABLES)
+        if (windows) window_values(x, e);
+        else
+            for (int k = 0; k < 8; ++k) x[k] = value(x[k], e[DOWN * k]);
 }
 
 // x: coefficients; g: gradient with respect to the result, replaced; sums: added to, g times the derivative by step.
@@ -399,7 +427,7 @@ INLINE void backward_round(const vf x[8], vf g[8], vf* sums, const Entry* e, boo
         if (windows) window_derivatives<N>(x, e, found);
         else EACH found[k] = derivatives(x[k], e[DOWN * k]);
         EACH sums[DOWN * k] += g[k] * found[k].by_step;
-        EACH g[k] *= found[k].slope;
+        EACH g[k] *= found[k].slope * e[DOWN * k].convert;
     }
 }
 
@@ -408,10 +436,10 @@ __attribute__((noinline)) void backward_rounds(const vf x[8], vf g[8], vf* sums,
     std::memcpy(inputs[0], x, sizeof inputs[0]);
     for (int64_t round = 1; round < rounds; ++round) {
         std::memcpy(inputs[round], inputs[round - 1], sizeof inputs[0]);
-        value_column(inputs[round], e + (round - 1) * 2 * CELLS, 1, windows);
+        value_column(inputs[round], e + (round - 1) * TABLES, 1, windows);
     }
     for (int64_t round = rounds - 1; round >= 0; --round)
-        backward_round(inputs[round], g, sums + round * 2 * CELLS, e + round * 2 * CELLS, windows);
+        backward_round(inputs[round], g, sums + round * TABLES, e + round * TABLES, windows);
 }
 
 INLINE void backward_column(const vf x[8], vf g[8], vf* sums, const Entry* e, int64_t rounds, bool windows) {
@@ -421,14 +449,17 @@ INLINE void backward_column(const vf x[8], vf g[8], vf* sums, const Entry* e, in
 
 // --- DCT and transposes ----------------------------------------------------------------------------------------------
 
-constexpr float C1 = 0.490392640201615f, C2 = 0.461939766255643f, C3 = 0.415734806151273f, C4 = 0.353553390593274f,
-                C5 = 0.277785116509801f, C6 = 0.191341716182545f, C7 = 0.0975451610080642f;  // cos(k pi / 16) / 2
+// An orthonormal DCT but for a scale of each frequency, SCALE, which the entries of the tables make up for: its largest
+// cosine is left out. With it, the transposed is the inverse.
+constexpr double C1 = 0.490392640201615, C2 = 0.461939766255643, C4 = 0.353553390593274;  // cos(k pi / 16) / 2
+constexpr double SCALE[8] = {C4, C1, C2, C1, C4, C1, C2, C1};
+constexpr float T3 = 0.847759065022573f, T5 = 0.566454497350522f, T6 = 0.414213562373095f, T7 = 0.198912367379658f;
 
-INLINE void odd_part(const vf in[4], vf out[4]) {  // symmetric, so its own inverse and transpose
-    out[0] = in[0] * C1 + in[1] * C3 + in[2] * C5 + in[3] * C7;
-    out[1] = in[0] * C3 - in[1] * C7 - in[2] * C1 - in[3] * C5;
-    out[2] = in[0] * C5 - in[1] * C1 + in[2] * C7 + in[3] * C3;
-    out[3] = in[0] * C7 - in[1] * C5 + in[2] * C3 - in[3] * C1;
+INLINE void odd_part(const vf in[4], vf out[4]) {  // symmetric, so its own transpose
+    out[0] = in[0] + in[1] * T3 + in[2] * T5 + in[3] * T7;
+    out[1] = in[0] * T3 - in[2] - in[1] * T7 - in[3] * T5;
+    out[2] = in[3] * T3 - in[1] + in[0] * T5 + in[2] * T7;
+    out[3] = in[2] * T3 - in[3] + in[0] * T7 - in[1] * T5;
 }
 
 INLINE void dct(vf x[8]) {
@@ -436,12 +467,12 @@ INLINE void dct(vf x[8]) {
     vf in[4] = {x[0] - x[7], x[1] - x[6], x[2] - x[5], x[3] - x[4]}, out[4];
     vf s0 = e0 + e3, s1 = e1 + e2, d0 = e0 - e3, d1 = e1 - e2;
     odd_part(in, out);
-    x[0] = (s0 + s1) * C4, x[4] = (s0 - s1) * C4, x[2] = d0 * C2 + d1 * C6, x[6] = d0 * C6 - d1 * C2;
+    x[0] = s0 + s1, x[4] = s0 - s1, x[2] = d0 + d1 * T6, x[6] = d0 * T6 - d1;
     x[1] = out[0], x[3] = out[1], x[5] = out[2], x[7] = out[3];
 }
 
-INLINE void inverse_dct(vf x[8]) {
-    vf s0 = (x[0] + x[4]) * C4, s1 = (x[0] - x[4]) * C4, d0 = x[2] * C2 + x[6] * C6, d1 = x[2] * C6 - x[6] * C2;
+INLINE void transposed_dct(vf x[8]) {
+    vf s0 = x[0] + x[4], s1 = x[0] - x[4], d0 = x[2] + x[6] * T6, d1 = x[2] * T6 - x[6];
     vf in[4] = {x[1], x[3], x[5], x[7]}, o[4];
     odd_part(in, o);
     vf e0 = s0 + d0, e1 = s1 + d1, e2 = s1 - d1, e3 = s0 - d0;
@@ -488,20 +519,21 @@ INLINE void from_lanes(vf x[8]) {
 
 // --- tiles -----------------------------------------------------------------------------------------------------------
 
-typedef float Matrix[3][3];
-constexpr float KR = 0.299f, KG = 0.587f, KB = 0.114f, BLUE = 2 * (1 - KB), RED = 2 * (1 - KR), WHITE = 255, SHIFT = 128;
-constexpr Matrix COLOR = {{KR * WHITE, KG * WHITE, KB * WHITE},
-                          {-KR / BLUE * WHITE, -KG / BLUE * WHITE, 0.5f * WHITE},
-                          {0.5f * WHITE, -KG / RED * WHITE, -KB / RED * WHITE}};
-constexpr Matrix INVERSE = {{1 / WHITE, 0, RED / WHITE},
-                            {1 / WHITE, -KB * BLUE / KG / WHITE, -KR* RED / KG / WHITE},
-                            {1 / WHITE, BLUE / WHITE, 0}};
-constexpr Matrix COLOR_TRANSPOSED = {{COLOR[0][0], COLOR[1][0], COLOR[2][0]},
-                                     {COLOR[0][1], COLOR[1][1], COLOR[2][1]},
-                                     {COLOR[0][2], COLOR[1][2], COLOR[2][2]}};
-constexpr Matrix INVERSE_TRANSPOSED = {{INVERSE[0][0], INVERSE[1][0], INVERSE[2][0]},
-                                       {INVERSE[0][1], INVERSE[1][1], INVERSE[2][1]},
-                                       {INVERSE[0][2], INVERSE[1][2], INVERSE[2][2]}};
+// Colour takes few operations with the chroma as plain differences; the rest of their scale is in the entries, too.
+constexpr float KR = 0.299f, KG = 0.587f, KB = 0.114f;
+constexpr double WHITE = 255, SHIFT = 128.0 / 255;
+constexpr double UNIT[CHANNELS] = {WHITE, WHITE / (2 - 2 * 0.114), WHITE / (2 - 2 * 0.299)};  // grey levels
+
+struct Color {  // of pixels
+    static vf luma(vf r, vf g, vf b) { return r * KR + g * KG + b * KB; }
+    static vf blue(vf b, vf, vf y) { return b - y; }
+    static vf red(vf r, vf, vf y) { return r - y; }
+};
+struct ColorAdjoint {  // of gradients
+    static vf luma(vf r, vf g, vf b) { return r + g + b; }
+    static vf blue(vf b, vf g, vf) { return b - g * (KB / KG); }
+    static vf red(vf r, vf g, vf) { return r - g * (KR / KG); }
+};
 
 struct Batch {  // sizes of contiguous (count, 3, height, width) images
     int64_t count, height, width, rows, columns;
@@ -586,41 +618,56 @@ struct Tile {  // where each vector's pixels lie; blocks that are not whole or n
 
 typedef vf Planes[CHANNELS][CELLS];
 
-// Pixels of a tile, mixed by a colour matrix, with the horizontal DCT: planes[c][8 y + frequency].
-INLINE void load_rows(const Tile<const float>& tile, const Matrix& matrix, Planes& planes) {
+// Pixels of a tile to luma and differences, with the horizontal DCT: planes[c][8 y + frequency].
+template <typename Mix>
+INLINE void load_rows(const Tile<const float>& tile, Planes& planes) {
     for (int y = 0; y < 8; ++y) {
-        vf raw[CHANNELS][8];
-        for (int k = 0; k < 8; ++k)
-            for (int c = 0; c < CHANNELS; ++c)
-                std::memcpy(&raw[c][k], tile.start[k] + c * tile.channel[k] + y * tile.row[k], sizeof(vf));
+        vf luma[8], x[8];
+        const auto pixel = [&](int k, int c) {
+            vf found;
+            std::memcpy(&found, tile.start[k] + c * tile.channel[k] + y * tile.row[k], sizeof found);
+            return found;
+        };
+        const auto deliver = [&](vf row[8], int c) {
+            to_lanes(row);
+            dct(row);
+            for (int k = 0; k < 8; ++k) planes[c][8 * y + k] = row[k];
+        };
+        for (int k = 0; k < 8; ++k) luma[k] = Mix::luma(pixel(k, 0), pixel(k, 1), pixel(k, 2));
+        for (int k = 0; k < 8; ++k) x[k] = Mix::blue(pixel(k, 2), pixel(k, 1), luma[k]);
+        deliver(x, 1);
+        for (int k = 0; k < 8; ++k) x[k] = Mix::red(pixel(k, 0), pixel(k, 1), luma[k]);
+        deliver(x, 2);
+        deliver(luma, 0);
+    }
+}
+
+// The way back: planes -> pixels of a tile.
+template <bool ADJOINT>
+INLINE void store_rows(Planes& planes, const Tile<float>& tile) {
+    for (int y = 0; y < 8; ++y) {
+        vf x[CHANNELS][8];
         for (int c = 0; c < CHANNELS; ++c) {
-            vf x[8];
-            for (int k = 0; k < 8; ++k)
-                x[k] = raw[0][k] * matrix[c][0] + raw[1][k] * matrix[c][1] + raw[2][k] * matrix[c][2];
-            to_lanes(x);
-            dct(x);
-            for (int k = 0; k < 8; ++k) planes[c][8 * y + k] = x[k];
+            for (int k = 0; k < 8; ++k) x[c][k] = planes[c][8 * y + k];
+            transposed_dct(x[c]);
+            from_lanes(x[c]);
+        }
+        for (int k = 0; k < 8; ++k) {
+            vf luma = x[0][k], blue = x[1][k], red = x[2][k];
+            if (ADJOINT) luma = luma - blue - red;
+            const vf pixel[CHANNELS] = {ADJOINT ? red + luma * KR : luma + red,
+                                        ADJOINT ? luma * KG : luma - blue * (KB / KG) - red * (KR / KG),
+                                        ADJOINT ? blue + luma * KB : luma + blue};
+            for (int c = 0; c < CHANNELS; ++c)
+                std::memcpy(tile.start[k] + c * tile.channel[k] + y * tile.row[k], &pixel[c], sizeof(vf));
         }
     }
 }
 
-// The inverse: planes -> pixels of a tile, plus a constant.
-INLINE void store_rows(Planes& planes, const Matrix& matrix, float shift, const Tile<float>& tile) {
-    for (int y = 0; y < 8; ++y) {
-        vf raw[CHANNELS][8], x[8];
-        for (int c = 0; c < CHANNELS; ++c) {
-            for (int k = 0; k < 8; ++k) raw[c][k] = planes[c][8 * y + k];
-            inverse_dct(raw[c]);
-            from_lanes(raw[c]);
-        }
-        for (int c = 0; c < CHANNELS; ++c) {
-            for (int k = 0; k < 8; ++k) {
-                x[k] = raw[0][k] * matrix[c][0] + raw[1][k] * matrix[c][1] + (raw[2][k] * matrix[c][2] + shift);
-                std::memcpy(tile.start[k] + c * tile.channel[k] + y * tile.row[k], &x[k], sizeof(vf));
-            }
-        }
-    }
-}
+// Of an entry, or a sum: where its step is in (rounds, 2, 8, 8) tables, the scale of its frequency, its unit.
+int64_t table_of(int64_t i) { return i / TABLES * 2 * CELLS + (i % TABLES >= CELLS) * CELLS + i % CELLS; }
+double scale_of(int64_t i) { return SCALE[i % CELLS / 8] * SCALE[i % 8]; }
+double unit_of(int64_t i) { return scale_of(i) * UNIT[i % TABLES / CELLS]; }
 
 // The constants of (rounds, 2, 8, 8) tables, kept from one call to the next: for as long as the numbers are the same.
 struct Tables {
@@ -637,15 +684,19 @@ const Entry* entries_of(const float* steps, const float* alpha, int64_t rounds, 
     wanted.insert(wanted.end(), {float(max_index), float(all_levels)});
     if (kept.made_for.size() != wanted.size() ||
         std::memcmp(kept.made_for.data(), wanted.data(), wanted.size() * sizeof(float)) != 0) {
-        kept.rare.resize(count), kept.entries.resize(count);
-        for (size_t i = 0; i < count; ++i)
-            kept.entries[i] = make_entry(steps[i], alpha[i], max_index, all_levels, kept.rare[i]);
+        kept.rare.resize(rounds * TABLES), kept.entries.resize(rounds * TABLES);
+        for (int64_t i = 0; i < rounds * TABLES; ++i) {
+            const int64_t from = table_of(i);
+            const double unit = unit_of(i), square = scale_of(i) * scale_of(i);
+            const double out = i / TABLES == rounds - 1 ? square / unit : 1 / unit;
+            kept.entries[i] = make_entry(steps[from], alpha[from], max_index, all_levels, unit, out, kept.rare[i]);
+        }
         kept.made_for = std::move(wanted);
     }
     return kept.entries.data();
 }
 
-constexpr float DC = 8 * SHIFT;  // what the level shift takes from the first luma coefficient
+constexpr float DC = CELLS * SHIFT;  // what the level shift takes from the first luma coefficient
 }  // namespace
 
 extern "C" {
@@ -658,6 +709,7 @@ void jpegdl_forward(const float* images, float* output, int64_t count, int64_t h
     const Batch batch{count, height, width, (height + 7) / 8, (width + 7) / 8};
     const Entry* entries = entries_of(steps, alpha, rounds, int(max_index), all_levels);
     at::parallel_for(0, batch.tiles(), 8, [&](int64_t begin, int64_t end) {
+        const WithoutDenormals guard;
         Tile<const float> source[2];
         Tile<float> target;
         alignas(64) Planes planes;
@@ -667,7 +719,7 @@ void jpegdl_forward(const float* images, float* output, int64_t count, int64_t h
             next.locate(batch, std::min(tile + 1, end - 1), images);
             target.locate(batch, tile, output);
             here.fetch(batch, images, REPEAT);
-            load_rows(here, COLOR, planes);
+            load_rows<Color>(here, planes);
             for (int c = 0; c < CHANNELS; ++c)
                 for (int column = 0; column < 8; ++column) {
                     vf x[8];
@@ -675,11 +727,12 @@ void jpegdl_forward(const float* images, float* output, int64_t count, int64_t h
                     dct(x);
                     if (c == 0 && column == 0) x[0] -= DC;
                     for (int k = 0; k < 8; ++k) next.prefetch(c, column, k);
-                    value_column(x, &entries[(c > 0) * CELLS + column], rounds, !all_levels);
-                    inverse_dct(x);
+                    value_column(x, &entries[c * CELLS + column], rounds, !all_levels);
+                    if (c == 0 && column == 0) x[0] += float(SHIFT);
+                    transposed_dct(x);
                     for (int k = 0; k < 8; ++k) planes[c][8 * k + column] = x[k];
                 }
-            store_rows(planes, INVERSE, SHIFT / WHITE, target);
+            store_rows<false>(planes, target);
             target.deliver(batch, output, REPEAT);
         }
     });
@@ -692,13 +745,14 @@ void jpegdl_backward(const float* images, const float* gradient, float* by_image
                      int64_t max_index, int all_levels) {
     const Batch batch{count, height, width, (height + 7) / 8, (width + 7) / 8};
     const Entry* entries = entries_of(steps, alpha, rounds, int(max_index), all_levels);
-    const int64_t tables = rounds * 2 * CELLS, tiles = batch.tiles(), jobs = std::min<int64_t>(tiles, tiles < 512 ? 8 : 64);
+    const int64_t tables = rounds * TABLES, tiles = batch.tiles(), jobs = std::min<int64_t>(tiles, tiles < 512 ? 8 : 64);
     std::vector<double> partial(jobs * tables, 0.0);
     at::parallel_for(0, jobs, 1, [&](int64_t first_job, int64_t last_job) {
+        const WithoutDenormals guard;
         Tile<const float> source[2], upstream[2];
         Tile<float> target;
         alignas(64) Planes planes, slopes;
-        alignas(64) vf sums[MOST_ROUNDS * 2 * CELLS];
+        alignas(64) vf sums[MOST_ROUNDS * TABLES];
         for (int64_t job = first_job; job < last_job; ++job) {
             const int64_t begin = tiles * job / jobs, end = tiles * (job + 1) / jobs;
             std::memset(sums, 0, tables * sizeof(vf));
@@ -710,8 +764,8 @@ void jpegdl_backward(const float* images, const float* gradient, float* by_image
                 upstream[then].locate(batch, std::min(tile + 1, end - 1), gradient);
                 source[now].fetch(batch, images, REPEAT);
                 upstream[now].fetch(batch, gradient, ZERO);
-                load_rows(source[now], COLOR, planes);
-                load_rows(upstream[now], INVERSE_TRANSPOSED, slopes);
+                load_rows<Color>(source[now], planes);
+                load_rows<ColorAdjoint>(upstream[now], slopes);
                 for (int c = 0; c < CHANNELS; ++c)
                     for (int column = 0; column < 8; ++column) {
                         vf x[8], g[8];
@@ -721,15 +775,15 @@ void jpegdl_backward(const float* images, const float* gradient, float* by_image
                         if (c == 0 && column == 0) x[0] -= DC;
                         for (int k = 0; k < 8; ++k)
                             source[then].prefetch(c, column, k), upstream[then].prefetch(c, column, k);
-                        const int cell = (c > 0) * CELLS + column;
+                        const int cell = c * CELLS + column;
                         backward_column(x, g, &sums[cell], &entries[cell], rounds, !all_levels);
                         if (!by_images) continue;
-                        inverse_dct(g);
+                        transposed_dct(g);
                         for (int k = 0; k < 8; ++k) slopes[c][8 * k + column] = g[k];
                     }
                 if (by_images) {
                     target.locate(batch, tile, by_images);
-                    store_rows(slopes, COLOR_TRANSPOSED, 0, target);
+                    store_rows<true>(slopes, target);
                     target.deliver(batch, by_images, ADD);
                 }
                 if (tile + 1 == end || (tile - begin) % FLUSH == FLUSH - 1)
@@ -737,16 +791,20 @@ void jpegdl_backward(const float* images, const float* gradient, float* by_image
             }
         }
     });
-    std::fill(by_steps, by_steps + tables, 0.0);
+    std::fill(by_steps, by_steps + rounds * 2 * CELLS, 0.0);
     for (int64_t job = 0; job < jobs; ++job)
-        for (int64_t i = 0; i < tables; ++i) by_steps[i] += partial[job * tables + i];
+        for (int64_t i = 0; i < tables; ++i) {
+            const double square = scale_of(i) * scale_of(i), last = i / TABLES == rounds - 1;
+            by_steps[table_of(i)] += partial[job * tables + i] * ((last ? square : 1) / unit_of(i));
+        }
 }
 
 // The quantizer alone, for tests: `count` coefficients with one step; four results each, one after the other.
 void jpegdl_quantize(const float* z, int64_t count, float step, float alpha, int64_t max_index, int all_levels,
                      float* results) {
     Rare rare;
-    const Entry e = make_entry(step, alpha, int(max_index), all_levels, rare);
+    const Entry e = make_entry(step, alpha, int(max_index), all_levels, 1, 1, rare);
+    const WithoutDenormals guard;
     for (int64_t i = 0; i < count; i += LANES) {
         const int64_t size = std::min<int64_t>(LANES, count - i);
         vf x = {};

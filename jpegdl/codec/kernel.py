@@ -51,7 +51,7 @@ class Kernel:
 
     def forward(self, images: Tensor, steps: Tensor, alpha: Tensor, max_index: int, *, all_levels: bool) -> Tensor:
         """As roundtrip.roundtrip: images (N, 3, H, W), steps and alpha (rounds, 2, 8, 8) -> (N, 3, H, W)."""
-        output = torch.empty(images.shape)
+        output = torch.empty_like(images)
         tables = (steps.data_ptr(), alpha.data_ptr(), len(steps), max_index, all_levels)
         self._forward(images.data_ptr(), output.data_ptr(), *_sizes(images), *tables)
         return output
@@ -68,7 +68,7 @@ class Kernel:
         want_images: bool,
     ) -> tuple[Tensor | None, Tensor]:
         """Gradient with respect to the output -> with respect to images, if wanted, and steps (float64)."""
-        by_images = torch.empty(images.shape) if want_images else None
+        by_images = torch.empty_like(images) if want_images else None
         by_steps = torch.empty(steps.shape, dtype=torch.float64)
         results = (None if by_images is None else by_images.data_ptr(), by_steps.data_ptr())
         tables = (steps.data_ptr(), alpha.data_ptr(), len(steps), max_index, all_levels)
@@ -170,8 +170,8 @@ def _cpp_extension() -> Any:
 def suits(images: Tensor, steps: Tensor, dtype: torch.dtype, max_index: int | None) -> bool:
     """Whether the kernel can do this: computed in float32 on the CPU, with a limit and a number of rounds it knows."""
     return (
-        images.device.type == "cpu"
-        and steps.device.type == "cpu"
+        images.is_cpu
+        and steps.is_cpu
         and dtype == torch.float32
         and max_index is not None
         and max_index <= MOST_INDEX
@@ -181,7 +181,8 @@ def suits(images: Tensor, steps: Tensor, dtype: torch.dtype, max_index: int | No
 
 
 def _sizes(images: Tensor) -> tuple[int, int, int]:
-    return images.shape[0], images.shape[2], images.shape[3]
+    count, _, height, width = images.shape
+    return count, height, width
 
 
 def _processor() -> bytes:
