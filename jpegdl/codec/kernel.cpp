@@ -353,15 +353,17 @@ INLINE Derivatives theta_derivatives(vf z, const Entry& e) {
 
 // One coefficient near the limit: the levels that weigh anything, in double (levels.py, _finite_sum).
 __attribute__((noinline)) void finite_sum(float z, const Entry& e, float out[4]) {
-    const double step = e.step, h = e.gain / 2, size = std::fabs(double(z)), limit = e.rare->max_index, negligible = 41;
+    const double step = e.step, h = e.gain / 2, size = std::fabs(double(z)), limit = e.rare->max_index;
+    constexpr double negligible = 1e-18;
     const double n = std::min(std::nearbyint(std::min(size / step, limit + 1)), limit), d = size / step - n;
     double total = 1, sums[3] = {0, 0, 0};
+    const double decay = std::exp(-2 * h);
     for (int side = 1; side >= -1; side -= 2) {
         const int count = int(side > 0 ? limit - n : limit + n);
-        for (int k = 1; k <= count; ++k) {
-            const double g = side * k, exponent = h * (g * g - 2 * g * d);
-            if (exponent > negligible && k > 1) break;
-            const double w = std::exp(-std::max(exponent, 0.0));
+        double w = 1, ratio = std::exp(std::min(h * (2 * d * side - 1), 0.0));  // of a weight to the one before
+        for (int k = 1; k <= count && (w > negligible || k == 1); ++k) {
+            const double g = side * k;
+            w *= ratio, ratio *= decay;
             total += w, sums[0] += w * g, sums[1] += w * g * g, sums[2] += w * g * g * g;
         }
     }

@@ -41,8 +41,9 @@ def all_levels_value(z: Tensor, step: Tensor, alpha: Tensor, max_index: int | No
     for rows in _rows_where(~(h < WINDOW_FROM)):
         value.index_copy_(0, rows, window_value(z[rows], step[rows], alpha[rows], max_index))
     for at in _near_limit(z, step, h, max_index):
-        exact = _finite_sum(z[at], step[at[0], 0], alpha[at[0], 0], max_index)[0]
-        value.index_put_(at, exact.to(value.dtype))
+        q = step[at[0], 0].double()
+        nearest, sign, sums = _finite_sums(z[at].double(), q, alpha[at[0], 0].double(), max_index, highest=1)
+        value.index_put_(at, ((nearest.anchor + sign * sums[1] / sums[0]) * q).to(value.dtype))
     return value
 
 
@@ -59,8 +60,11 @@ def all_levels_derivatives(
         window = window_derivatives(z[rows], step[rows], alpha[rows], max_index, by_alpha=by_alpha)
         found = replace_rows(found, rows, window)
     for at in _near_limit(z, step, h, max_index):
-        exact = _finite_sum(z[at], step[at[0], 0], alpha[at[0], 0], max_index)[1]
-        for whole, part in zip(found, exact, strict=True):
+        q, a = step[at[0], 0].double(), alpha[at[0], 0].double()
+        nearest, sign, sums = _finite_sums(z[at].double(), q, a, max_index, highest=3)
+        mean, square, cube = sums[1:] / sums[0]
+        moments = Moments(sign * mean, square - mean.square(), sign * (cube - mean * square))
+        for whole, part in zip(found, assemble(nearest, moments, q, a, by_alpha), strict=True):
             if whole is not None and part is not None:
                 whole.index_put_(at, part.to(whole.dtype))
     return found
@@ -117,11 +121,15 @@ def _theta_derivatives(z: Tensor, step: Tensor, h: Tensor, by_alpha: bool) -> De
     return Derivatives(excess.add_(1), by_step, by_hardness.mul_(step**3) if by_alpha else None)
 
 
-def _finite_sum(z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None) -> tuple[Tensor, Derivatives]:
-    """Value and derivatives of coefficients (E,) near the limit, float64, by adding the levels that weigh anything."""
+def _finite_sums(
+    z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None, highest: int
+) -> tuple[Anchored, Tensor, Tensor]:
+    """Coefficients (E,) near the limit, float64 -> nearest level, sign, sums of w, g w .. g^highest w (highest + 1, E).
+
+    g = j - n, mirrored by the sign of z; only levels that weigh anything are added up.
+    """
     if max_index is None:
         raise ValueError("there is no limit to be near to")
-    z, step, alpha = z.double(), step.double(), alpha.double()
     sign = torch.ones_like(z).copysign_(z)
     anchor = torch.round(z / step).clamp_(-max_index, max_index)
     offset = z - anchor * step
@@ -131,25 +139,30 @@ def _finite_sum(z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None) -
     inwards = _NEGLIGIBLE / h / (torch.sqrt(distance.square() + _NEGLIGIBLE / h) + distance)
     outwards = torch.minimum(distance + torch.sqrt(distance.square() + _NEGLIGIBLE / h), room)
     count = torch.maximum(inwards, outwards).ceil().clamp_(1, 2 * max_index)
-    sums = torch.zeros(4, len(z), dtype=z.dtype, device=z.device)
+    sums = torch.zeros(highest + 1, len(z), dtype=z.dtype, device=z.device)
     buckets = torch.ceil(torch.log2(count))  # coefficients with equally long sums together
     for bucket in buckets.unique().tolist():
         chosen = (buckets == bucket).nonzero()[:, 0]
         longest = min(2 ** int(bucket), 2 * max_index)
-        sums[:, chosen] = _sums(h[chosen], distance[chosen], room[chosen], longest, max_index)
-    mean, square, cube = sums[1:] / sums[0]
-    value = (anchor + sign * mean) * step
-    moments = Moments(mean, square - mean.square(), cube - mean * square)
-    return value, assemble(Anchored(anchor, offset, sign), moments, step, alpha, True)
+        part = _sums(h[chosen], distance[chosen], room[chosen], longest, max_index, highest)
+        sums.index_copy_(1, chosen, part)
+    return Anchored(anchor, offset), sign, sums
 
 
-def _sums(h: Tensor, distance: Tensor, room: Tensor, count: int, max_index: int) -> Tensor:
-    """Sums of w, g w, g^2 w, g^3 w over the existing levels g = -count .. count, (4, E); w = exp(-h (g^2 - 2 g d))."""
-    zeros = torch.zeros_like(h)
-    sums = [zeros + 1, zeros.clone(), zeros.clone(), zeros.clone()]
-    for k in range(1, count + 1):
-        for g, exists in ((k, room >= k), (-k, k <= 2 * max_index - room)):
-            weight = (2 * g * distance - g * g).mul_(h).clamp_(max=0.0).exp_().mul_(exists)
-            for power in range(4):
-                sums[power].add_(weight, alpha=float(g) ** power)
-    return torch.stack(sums)
+def _sums(h: Tensor, distance: Tensor, room: Tensor, count: int, max_index: int, highest: int) -> Tensor:
+    """Sums of g^p w, p = 0 .. highest, over the existing levels g = -count .. count; w = exp(-h (g^2 - 2 g d)).
+
+    Each weight is the one before times a ratio, which falls by exp(-2 h): in float64 good to count^2 / 2 roundings.
+    """
+    sums = torch.zeros(highest + 1, len(h), dtype=h.dtype, device=h.device)
+    sums[0] = 1
+    decay = torch.exp(-2 * h)
+    for side, last in ((1, room), (-1, 2 * max_index - room)):
+        weight = torch.ones_like(h)
+        ratio = (2 * side * distance - 1).mul_(h).clamp_(max=0.0).exp_()
+        for k in range(1, count + 1):
+            weight.mul_(ratio).mul_(last >= k)
+            ratio.mul_(decay)
+            for power, total in enumerate(sums):
+                total.add_(weight, alpha=float(side * k) ** power)
+    return sums

@@ -38,21 +38,23 @@ def analysis(images: Tensor) -> Tensor:
     block mean; row 8 i + j has vertical frequency i and horizontal frequency j, the order of a quantization table.
     """
     planes = _to_planes(images, "analysis")
-    shift = torch.zeros(3, 64, 1, dtype=planes.dtype, device=planes.device)
-    shift[0, 0] = BLOCK * LEVEL_SHIFT
-    return planes - shift if planes.requires_grad else planes.sub_(shift)
+    planes[0, 0] -= BLOCK * LEVEL_SHIFT
+    return planes
 
 
-def synthesis(planes: Tensor, shape: torch.Size) -> Tensor:
-    """Inverse of `analysis`: planes (3, 64, M) -> images of `shape` = (N, 3, H, W), 1.0 = white, not clamped."""
-    images = _to_images(planes, shape, "synthesis")
-    shift = LEVEL_SHIFT / WHITE
-    return images + shift if images.requires_grad else images.add_(shift)
+def synthesis(planes: Tensor, shape: torch.Size, out: Tensor | None = None) -> Tensor:
+    """Inverse of `analysis`: planes (3, 64, M) -> images of `shape` = (N, 3, H, W), 1.0 = white, not clamped.
+
+    Into `out` if given. Overwrites `planes`, unless their gradient is recorded.
+    """
+    planes = planes.clone() if planes.requires_grad else planes
+    planes[0, 0] += BLOCK * LEVEL_SHIFT
+    return _to_images(planes, shape, "synthesis", out)
 
 
-def analysis_adjoint(gradient: Tensor, shape: torch.Size) -> Tensor:
-    """Gradient with respect to planes (3, 64, M) -> gradient with respect to images of `shape`."""
-    return _to_images(gradient, shape, "adjoint of analysis")
+def analysis_adjoint(gradient: Tensor, shape: torch.Size, out: Tensor | None = None) -> Tensor:
+    """Gradient with respect to planes (3, 64, M) -> gradient with respect to images of `shape`, into `out` if given."""
+    return _to_images(gradient, shape, "adjoint of analysis", out)
 
 
 def synthesis_adjoint(gradient: Tensor) -> Tensor:
@@ -71,15 +73,18 @@ def _to_planes(images: Tensor, linear_map: _Map) -> Tensor:
         return (horizontal @ blocks.transpose(1, 2)).view(channels, BLOCK * BLOCK, blocks.shape[1])
 
 
-def _to_images(planes: Tensor, shape: torch.Size, linear_map: _Map) -> Tensor:
-    """(3, 64, M) -> (N, 3, H, W) contiguous."""
+def _to_images(planes: Tensor, shape: torch.Size, linear_map: _Map, out: Tensor | None) -> Tensor:
+    """(3, 64, M) -> (N, 3, H, W)."""
     count, channels, height, width = shape
     vertical, horizontal = _matrices(linear_map, planes.dtype, planes.device)
     with torch.autocast(planes.device.type, enabled=False):
         blocks = (horizontal @ planes.reshape(len(vertical), BLOCK, planes.shape[-1])).transpose(1, 2)
         mixed = vertical @ blocks.reshape(len(vertical), planes.shape[-1] * BLOCK)
-        rows = mixed.view(channels, BLOCK, count, height // BLOCK, width)
-        return rows.permute(2, 0, 3, 1, 4).reshape(shape)
+        rows = mixed.view(channels, BLOCK, count, height // BLOCK, width).permute(2, 0, 3, 1, 4)
+        if out is None:
+            return rows.reshape(shape)
+        out.unflatten(2, (height // BLOCK, BLOCK)).copy_(rows)
+        return out
 
 
 @lru_cache(maxsize=32)

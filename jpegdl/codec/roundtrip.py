@@ -19,8 +19,9 @@ from jpegdl.codec.planes import analysis, analysis_adjoint, pad_to_blocks_adjoin
 from jpegdl.codec.quantizer import ALL_LEVELS, FORMULAS, WINDOW, Formula, Quantizer
 from jpegdl.codec.window import Constants, check_limit, constants, window_derivatives, window_value
 
-_VALUES_AT_ONCE = {"cpu": 3 * 224 * 224}  # pixels times channels; 0.6 MB a temporary tensor
+_VALUES_AT_ONCE = {"cpu": 1 << 19}  # pixels times channels; 2 MB a temporary tensor
 _VALUES_AT_ONCE_ELSEWHERE = 1 << 26
+_STRIP = 3 * 224 * 112  # values of large pictures at once in a backward pass, which has many temporary tensors
 
 
 def roundtrip(images: Tensor, steps: Tensor, alpha: Tensor, *, max_index: int | None, quantizer: Quantizer) -> Tensor:
@@ -119,7 +120,7 @@ def _forward(images: Tensor, steps: Tensor, alpha: Tensor, plan: _Plan) -> Tenso
         planes = analysis(pad_to_blocks(images[part].to(plan.dtype))).flatten(0, 1)
         for tables in rounds:
             planes = _value(planes, tables, plan)
-        output[part] = _cropped(planes, output[part].shape)
+        _cropped(planes, output[part].shape, output[part])
     return output
 
 
@@ -129,7 +130,7 @@ def _backward(
     by_images = torch.empty(images.shape, dtype=plan.dtype, device=images.device) if want_images else None
     sums = torch.zeros(len(steps), 3, BLOCK, BLOCK, dtype=torch.float64, device=steps.device)
     rounds = _tables(steps, alpha, plan.dtype)
-    for part in _parts(images, share=2 if len(images) > 1 else 1):  # more temporary tensors
+    for part in _parts(images, _STRIP):
         padded = pad_to_blocks(images[part].to(plan.dtype))
         inputs = [analysis(padded).flatten(0, 1)]
         for tables in rounds[:-1]:
@@ -142,7 +143,11 @@ def _backward(
             upstream = slope.mul_(upstream)
             del slope, by_step
         if by_images is not None:
-            by_images[part] = pad_to_blocks_adjoint(analysis_adjoint(upstream, padded.shape), *images[part].shape[-2:])
+            if padded.shape == images[part].shape:
+                analysis_adjoint(upstream, padded.shape, by_images[part])
+            else:
+                whole = analysis_adjoint(upstream, padded.shape)
+                by_images[part] = pad_to_blocks_adjoint(whole, *images[part].shape[-2:])
         del upstream
     return by_images, torch.stack([sums[:, 0], sums[:, 1] + sums[:, 2]], dim=1)
 
@@ -200,14 +205,18 @@ def _derivatives(z: Tensor, tables: _Rows, plan: _Plan) -> tuple[Tensor, Tensor]
     return found.slope, found.by_step
 
 
-def _parts(images: Tensor, share: int = 1) -> Iterator[tuple[slice, slice, slice]]:
-    """Pieces of a batch, each of about _VALUES_AT_ONCE: some images, or a `share` of that, a strip of blocks of one."""
+def _parts(images: Tensor, strip: int | None = None) -> Iterator[tuple[slice, slice, slice]]:
+    """Equal pieces of a batch of about _VALUES_AT_ONCE: some images, or a strip of blocks of one.
+
+    With `strip`, strips of so many values, of batches of images larger than that.
+    """
     count, channels, height, width = images.shape
     values = _VALUES_AT_ONCE.get(images.device.type, _VALUES_AT_ONCE_ELSEWHERE)
-    size = max(1, values // max(1, channels * height * width))
-    if size > 1:
-        share = 1  # small pictures: what counts is the number of calls
-    lines = max(1, values // share // max(1, size * channels * width * BLOCK)) * BLOCK
+    one = max(1, channels * height * width)
+    if strip is not None and count > 1 and one > strip:
+        values = min(values, strip)
+    size = max(1, -(-count // max(1, round(count * one / values))))
+    lines = max(1, values // max(1, size * channels * width * BLOCK)) * BLOCK
     for start in range(0, count, size):
         for top in range(0, height, lines):
             yield slice(start, start + size), slice(None), slice(top, top + lines)
@@ -218,11 +227,15 @@ def _rows(tables: Tensor) -> Tensor:
     return tables[:, [0, 1, 1]].reshape(len(tables), 3 * BLOCK**2, 1)
 
 
-def _cropped(planes: Tensor, shape: torch.Size) -> Tensor:
-    """Planes (192, M) or (3, 64, M) of padded images -> images of `shape`."""
+def _cropped(planes: Tensor, shape: torch.Size, out: Tensor | None = None) -> Tensor:
+    """Planes (192, M) or (3, 64, M) of padded images -> images of `shape`, into `out` if given; overwrites `planes`."""
     height, width = shape[-2:]
     padded = torch.Size((shape[0], 3, height + -height % BLOCK, width + -width % BLOCK))
-    return synthesis(planes.view(3, BLOCK**2, planes.shape[-1]), padded)[..., :height, :width]
+    planes = planes.view(3, BLOCK**2, planes.shape[-1])
+    if padded == shape:
+        return synthesis(planes, padded, out)
+    images = synthesis(planes, padded)[..., :height, :width]
+    return images if out is None else out.copy_(images)
 
 
 def _padded_with_zeros(gradient: Tensor) -> Tensor:

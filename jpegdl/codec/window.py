@@ -5,10 +5,12 @@ levels n + g, mirrored so that f >= 0, have the weights exp(-h (g^2 - 2 g a)) re
 
     g = 1: E = exp(-h (1 - 2 a))    g = -1: B = exp(-h (1 + 2 a)) = exp(-2 h) / E    g = +-2: exp(-2 h) E^2, B^2
 
-so one exponential gives all moments. At the index limit L the window is shifted inside, and levels on one side are
-exchanged for further ones on the other. Derivation and source: method a.5, a.6 and performance section 4.
+so one exponential gives all moments. At the index limit L the window is shifted inside. The outermost one is L .. L - 4
+at any distance; counted from L its weights are 1, E, d E^2, d^3 E^3, d^6 E^4 with d = exp(-2 h) and another E.
+Derivation and source: method a.5, a.6 and performance section 4.
 """
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -16,7 +18,7 @@ import torch
 from torch import Tensor
 
 REACH = 2  # levels on each side of the nearest one: a window of five
-LEAST = -43.0  # exponents below are as good as this one; squares of smaller numbers would be slow (denormal)
+LEAST = -62.0  # exponents of 2 below are as good as this one; squares of smaller numbers would be slow (denormal)
 
 
 def check_limit(max_index: int | None) -> None:
@@ -38,11 +40,10 @@ class Anchored(NamedTuple):
 
     anchor: Tensor  # index n
     offset: Tensor  # z - n q, grey levels
-    sign: Tensor  # -1 where the levels are mirrored
 
 
 class Moments(NamedTuple):
-    """Moments of the index difference g = j - n, times the sign, under the weights."""
+    """Moments of the index difference g = j - n under the weights."""
 
     mean: Tensor
     variance: Tensor
@@ -56,27 +57,50 @@ class Constants(NamedTuple):
     half: Tensor  # q / 2
     high: Tensor  # q = high + low; products of high with an index are exact
     low: Tensor
-    rate: Tensor  # 2 h / q
-    decay: Tensor  # exp(-2 h), 0 where the weights that contain it are far below rounding
-    rest: Tensor  # 1 - 2 decay^2
+    rate: Tensor  # 2 h / q / log(2)
+    decay: Tensor  # d = exp(-2 h), 0 where the weights that contain it are far below rounding
+    rest: Tensor  # 1 - 2 d^2
+    early: Tensor  # 1 where L - 1 has the outermost window, too; 0 where the level that it lacks has no weight
+    weights: Tensor  # (R, 5): those of the outermost window, without the powers of E
+    pairs: Tensor  # (R, 7): their products, times (j - i)^2, for i + j = 1 .. 7, without the powers of E
 
 
 def constants(step: Tensor, alpha: Tensor) -> Constants:
     """Step and alpha (R, 1) -> what `window_value` and `window_derivatives` otherwise compute at each call."""
-    high = _high_half(step)
-    rate = 2 * alpha * step
-    decay = torch.exp(-rate * step)
-    decay = decay.masked_fill_(decay < (1e-18 if step.dtype == torch.float32 else 1e-60), 0.0)
-    return Constants(1 / step, step / 2, high, step - high, rate, decay, 1 - 2 * decay * decay)
+    single, high, h = step.dtype == torch.float32, _high_half(step), alpha * step * step
+    decay = torch.exp(-2 * h)
+    decay = decay.masked_fill_(decay < (1e-18 if single else 1e-60), 0.0)
+    one, cube = torch.ones_like(decay), decay.pow(3)
+    weights = torch.cat((one, one, decay, cube, cube * cube), dim=1)
+    weights = weights.masked_fill_(weights < (1e-30 if single else 1e-200), 0.0)
+    pairs = [torch.zeros_like(decay) for _ in range(7)]
+    for i in range(5):
+        for j in range(i + 1, 5):
+            pairs[i + j - 1] += (j - i) ** 2 * weights[:, i : i + 1] * weights[:, j : j + 1]
+    return Constants(
+        inverse=1 / step,
+        half=step / 2,
+        high=high,
+        low=step - high,
+        rate=2 / math.log(2) * alpha * step,
+        decay=decay,
+        rest=1 - 2 * decay * decay,
+        early=(h < (10 if single else 40)).to(step.dtype),
+        weights=weights,
+        pairs=torch.cat(pairs, dim=1),
+    )
 
 
 def window_value(
     z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None, known: Constants | None = None
 ) -> Tensor:
     """Mean level, grey levels: z (R, M), step and alpha (R, 1) -> (R, M)."""
-    value = _value_inside(z, step, known or constants(step, alpha))
-    for at in _limited(z, step, alpha, max_index):
-        _put(value, at, _value_limited(at.z, at.step, at.alpha, at.max_index))
+    known = known or constants(step, alpha)
+    value = _value_inside(z, step, known)
+    for rows, limit in _near_limit(z, step, max_index):
+        part, tables = z.index_select(0, rows), _selected(known, rows)
+        outermost = _value_outermost(part, step.index_select(0, rows), tables, limit)
+        _put(value, rows, _is_outermost(part, tables, limit), outermost)
     return value
 
 
@@ -84,52 +108,41 @@ def window_derivatives(
     z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None, *, by_alpha: bool, known: Constants | None = None
 ) -> Derivatives:
     """Derivatives of `window_value`: z (R, M), step and alpha (R, 1) -> two or three of (R, M)."""
-    found = _derivatives_inside(z, step, alpha, known or constants(step, alpha), by_alpha)
-    for at in _limited(z, step, alpha, max_index):
-        limited = _derivatives_limited(at.z, at.step, at.alpha, at.max_index, by_alpha)
-        for whole, part in zip(found, limited, strict=True):
-            if whole is not None and part is not None:
-                _put(whole, at, part)
+    known = known or constants(step, alpha)
+    found = _derivatives_inside(z, step, alpha, known, by_alpha)
+    for rows, limit in _near_limit(z, step, max_index):
+        part, steps, alphas = (t.index_select(0, rows) for t in (z, step, alpha))
+        tables = _selected(known, rows)
+        chosen = _is_outermost(part, tables, limit)
+        outermost = _derivatives_outermost(part, steps, alphas, tables, limit, by_alpha)
+        for whole, replacement in zip(found, outermost, strict=True):
+            if whole is not None and replacement is not None:
+                _put(whole, rows, chosen, replacement)
     return found
 
 
-class Limited(NamedTuple):
-    """The coefficients whose window is moved by the index limit, (E,) each; all (R, M) on an accelerator."""
+def _near_limit(z: Tensor, step: Tensor, max_index: int | None) -> Iterator[tuple[Tensor, int]]:
+    """Numbers of the rows that come near the limit, and the limit, unless there are none.
 
-    chosen: Tensor  # (E,) positions among R * M; or a mask (R, M)
-    z: Tensor
-    step: Tensor
-    alpha: Tensor
-    max_index: int
-
-
-def _limited(z: Tensor, step: Tensor, alpha: Tensor, max_index: int | None) -> Iterator[Limited]:
-    """Those there are. An accelerator is not asked how many, which would wait for it."""
+    An accelerator is not asked, which would wait for it: all rows.
+    """
     if max_index is None or z.numel() == 0:
         return
-    bound = (max_index * (1 - 4e-7) - REACH + 0.5) * step  # a little early, see _weights
     if z.device.type != "cpu":
-        yield Limited(z.abs() > bound, z, step, alpha, max_index)
+        yield torch.arange(len(z), device=z.device), max_index
         return
-    rows = (torch.maximum(z.amax(-1), -z.amin(-1)) > bound[:, 0]).nonzero()[:, 0]
-    if not len(rows):
-        return
-    columns, part = z.shape[1], z.index_select(0, rows)
-    inside = (part.abs() > bound.index_select(0, rows)).view(-1).nonzero()[:, 0]
-    if len(inside):
-        row = inside.div(columns, rounding_mode="floor")
-        shift = (rows - torch.arange(len(rows))).mul_(columns)  # between positions in `part` and in `z`
-        table = rows.index_select(0, row)
-        chosen = inside + shift.index_select(0, row)
-        steps, alphas = (t.reshape(-1).index_select(0, table) for t in (step, alpha))
-        yield Limited(chosen, part.view(-1).index_select(0, inside), steps, alphas, max_index)
+    bound = (max_index * (1 - 4e-7) - REACH + 0.5) * step[:, 0]
+    rows = (torch.maximum(z.amax(-1), -z.amin(-1)) > bound).nonzero()[:, 0]
+    if len(rows):
+        yield rows, max_index
 
 
-def _put(whole: Tensor, at: Limited, part: Tensor) -> None:
-    if at.chosen.dtype == torch.bool:
-        torch.where(at.chosen, part, whole, out=whole)
-    else:
-        whole.view(-1).index_copy_(0, at.chosen, part)
+def _selected(known: Constants, rows: Tensor) -> Constants:
+    return Constants(*(t.index_select(0, rows) for t in known))
+
+
+def _put(whole: Tensor, rows: Tensor, chosen: Tensor, part: Tensor) -> None:
+    whole.index_copy_(0, rows, torch.where(chosen, part, whole.index_select(0, rows)))
 
 
 def replace_rows(all_rows: Derivatives, rows: Tensor, part: Derivatives) -> Derivatives:
@@ -145,12 +158,10 @@ def assemble(at: Anchored, moments: Moments, step: Tensor, alpha: Tensor, by_alp
     """The derivatives of n q + q E(g) from the moments of g (method a.6). Overwrites its arguments."""
     mean, variance, skew = moments
     doubled = 2 * alpha * step * step
-    distance = at.offset.mul_(at.sign).div_(step)
-    excess = skew.addcmul_(variance, distance, value=-1)  # Cov(g, g^2) - d Var(g)
-    alphas = torch.mul(variance, distance).sub_(excess).mul_(at.sign).mul_(step.pow(3)) if by_alpha else None
-    odd = mean.sub_(excess.mul_(doubled)).mul_(at.sign)
+    distance = at.offset.div_(step)
+    alphas = torch.mul(variance, distance).mul_(2).sub_(skew).mul_(step.pow(3)) if by_alpha else None
     slope = variance.mul_(doubled)
-    steps = odd.add_(at.anchor).addcmul_(at.anchor, slope, value=-1)
+    steps = mean.add_(at.anchor).addcmul_(distance.sub_(at.anchor), slope).addcmul_(skew, doubled, value=-1)
     return Derivatives(slope, steps, alphas)
 
 
@@ -169,7 +180,7 @@ def _neighbours(z: Tensor, known: Constants) -> tuple[Tensor, Tensor, Tensor, Te
     """(n, z - n q, E, B) where no limit is near."""
     anchor = torch.mul(z, known.inverse).round_()
     offset = torch.addcmul(z, anchor, known.high, value=-1).addcmul_(anchor, known.low, value=-1)
-    above = offset.abs().sub_(known.half).mul_(known.rate).clamp_(LEAST, 0.0).exp_()
+    above = offset.abs().sub_(known.half).mul_(known.rate).clamp_(LEAST, 0.0).exp2_()
     return anchor, offset, above, torch.div(known.decay, above)
 
 
@@ -186,68 +197,59 @@ def _value_inside(z: Tensor, step: Tensor, known: Constants) -> Tensor:
 def _derivatives_inside(z: Tensor, step: Tensor, alpha: Tensor, known: Constants, by_alpha: bool) -> Derivatives:
     anchor, offset, above, below = _neighbours(z, known)
     total = above + below
-    odd = above.sub_(below)
+    odd = torch.copysign(above.sub_(below), offset, out=above)
     spread = torch.mul(total, known.decay, out=below)
     weight = torch.addcmul(total, total, spread).add_(known.rest).reciprocal_()
     cube = torch.addcmul(odd, odd, spread, value=8).mul_(weight)
     mean = odd.addcmul_(odd, spread, value=2).mul_(weight)
     square = total.addcmul_(total, spread, value=4).sub_(4 - 4 * known.rest).mul_(weight)
-    del below, weight  # memory counts here
+    del below, spread, weight  # memory counts here
     skew = cube.addcmul_(mean, square, value=-1)
     variance = square.addcmul_(mean, mean, value=-1)
-    at = Anchored(anchor, offset, torch.sign(offset, out=spread))
-    return assemble(at, Moments(mean, variance, skew), step, alpha, by_alpha)
+    return assemble(Anchored(anchor, offset), Moments(mean, variance, skew), step, alpha, by_alpha)
 
 
-def _weights(z: Tensor, step: Tensor, alpha: Tensor, max_index: int) -> tuple[Anchored, dict[int, Tensor]]:
-    """The anchor of coefficients that reach the limit, L or L - 1, and the weight of each further level g.
+def _is_outermost(z: Tensor, known: Constants, max_index: int) -> Tensor:
+    return torch.mul(z, known.inverse).round_().abs_() >= max_index - known.early
 
-    The window n - 2 .. n + 2 becomes n - 3 .. n + 1 one level before the limit and n - 4 .. n at it and beyond
-    (for positive n); E and B are two exponentials here, because d = z/q - n may be large. A coefficient nearer to
-    L - 2 that was chosen by rounding has the window of L - 1, and may as well be counted from there.
-    """
-    known = constants(step, alpha)
-    decay = known.decay
+
+def _outermost(z: Tensor, known: Constants, max_index: int) -> tuple[Tensor, Tensor]:
+    """(|z| - L q, E) as if all coefficients had the outermost window; E is the weight of L - 1 over that of L."""
+    offset = z.abs().sub_(max_index * known.high).sub_(max_index * known.low)
+    return offset, torch.add(offset, known.half).mul_(-known.rate).exp2_()
+
+
+def _polynomial(x: Tensor, coefficients: Tensor) -> Tensor:
+    """x (R, M), coefficients (R, K) from the constant on -> (R, M)."""
+    *lower, last, first = coefficients.split(1, dim=1)
+    value = torch.addcmul(last, x, first)
+    for coefficient in reversed(lower):
+        value = torch.addcmul(coefficient, value, x)
+    return value
+
+
+def _by_power(coefficients: Tensor) -> Tensor:
+    """(R, K) -> each times its power: 1, 2 .. K."""
+    return coefficients * torch.arange(1, coefficients.shape[1] + 1, device=coefficients.device)
+
+
+def _value_outermost(z: Tensor, step: Tensor, known: Constants, max_index: int) -> Tensor:
+    _, ratio = _outermost(z, known, max_index)
+    total = _polynomial(ratio, known.weights)
+    from_limit = _polynomial(ratio, _by_power(known.weights[:, 1:])).mul_(ratio).div_(total)
+    return torch.copysign((max_index - from_limit).mul_(step), z)
+
+
+def _derivatives_outermost(
+    z: Tensor, step: Tensor, alpha: Tensor, known: Constants, max_index: int, by_alpha: bool
+) -> Derivatives:
+    """With i = L - index: Var(i) adds up w_i w_j (j - i)^2, Cov(i, i^2) the same times i + j, over (sum of w)^2."""
+    offset, ratio = _outermost(z, known, max_index)
+    weight = _polynomial(ratio, known.weights).reciprocal_()
+    mean = _polynomial(ratio, _by_power(known.weights[:, 1:])).mul_(ratio).mul_(weight)
+    weight.square_().mul_(ratio)
+    variance = _polynomial(ratio, known.pairs).mul_(weight)
+    skew = _polynomial(ratio, _by_power(known.pairs)).mul_(weight)
     sign = torch.ones_like(z).copysign_(z)
-    anchor = torch.mul(z, known.inverse).abs_().round_().clamp_(max_index - 1, max_index)
-    mirrored = torch.addcmul(z.abs(), anchor, known.high, value=-1).addcmul_(anchor, known.low, value=-1)
-    before = anchor < max_index  # one level before the limit
-    above = (mirrored - known.half).mul_(known.rate).clamp_(max=0.0).exp_().mul_(before)
-    below = (mirrored + known.half).mul_(-known.rate).clamp_(max=20.0).exp_()
-    below2 = (below * below).mul_(decay)
-    below3 = (below2 * below).mul_(decay * decay)
-    below4 = (below2 * below2).mul_((decay * decay).square_()).mul_(before.logical_not_())
-    return Anchored(anchor.mul_(sign), mirrored.mul_(sign), sign), {
-        1: above,
-        -1: below,
-        -2: below2,
-        -3: below3,
-        -4: below4,
-    }
-
-
-def _value_limited(z: Tensor, step: Tensor, alpha: Tensor, max_index: int) -> Tensor:
-    at, weights = _weights(z, step, alpha, max_index)
-    (mean,) = _means(weights, 1)
-    return mean.mul_(at.sign).add_(at.anchor).mul_(step)
-
-
-def _derivatives_limited(z: Tensor, step: Tensor, alpha: Tensor, max_index: int, by_alpha: bool) -> Derivatives:
-    at, weights = _weights(z, step, alpha, max_index)
-    mean, square, cube = _means(weights, 3)
-    skew = cube.addcmul_(mean, square, value=-1)
-    variance = square.addcmul_(mean, mean, value=-1)
-    return assemble(at, Moments(mean, variance, skew), step, alpha, by_alpha)
-
-
-def _means(weights: dict[int, Tensor], highest: int) -> list[Tensor]:
-    """Means of g, g^2 .. g^highest; level 0 has weight 1."""
-    inverse = torch.ones_like(weights[1])
-    for weight in weights.values():
-        inverse += weight
-    inverse.reciprocal_()
-    means = [torch.zeros_like(inverse) for _ in range(highest)]
-    for g, weight in weights.items():
-        for power, mean in enumerate(means, 1):
-            mean.add_(weight, alpha=g**power)
-    return [mean.mul_(inverse) for mean in means]
+    at = Anchored(sign * max_index, offset.mul_(sign))
+    return assemble(at, Moments(mean.mul_(-sign), variance, skew.mul_(-sign)), step, alpha, by_alpha)
