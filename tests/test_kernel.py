@@ -1,6 +1,7 @@
 """The compiled quantizer against the same sums as the one in PyTorch (tests/test_quantizer.py).
 
-On this processor's vectors and on narrow ones (AVX2). The layer as a whole is tested in tests/test_layer.py, both ways.
+On this processor's vectors, on narrow ones (AVX2) and built for any processor. The layer as a whole is tested in
+tests/test_layer.py, both ways.
 """
 
 import importlib
@@ -20,21 +21,19 @@ from tests.oracle import Exact
 from tests.test_layer import gradients_of, pictures, tables
 from tests.test_quantizer import check, coefficients, fractions, hardnesses, steps
 
-NARROW = (("-march=native", "-mavx2", "-mfma", "-mno-avx512f", "-fopenmp"),)
-WIDTHS = ("this processor", "narrow")
+FLAGS = {"narrow": ("-march=native", "-mavx2", "-mfma", "-mno-avx512f", "-fopenmp"), "any processor": ()}
+WIDTHS = ("this processor", *FLAGS)
 
 
 @cache
 def built(width: str) -> kernel.Kernel:
-    """The kernel for this processor, or for one with AVX2 but without AVX-512."""
+    """The kernel for this processor, for one with AVX2 but without AVX-512, or without knowing the processor."""
     found = kernel.load()
     if found is None:
         pytest.skip("no compiled layer here")
-    if width == "narrow":
-        if platform.machine() not in ("x86_64", "AMD64"):
-            pytest.skip("AVX2 is a matter of x86")
-        return kernel.Kernel(kernel.build(NARROW))
-    return found
+    if width == "narrow" and platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("AVX2 is a matter of x86")
+    return kernel.Kernel(kernel.build((FLAGS[width],))) if width in FLAGS else found
 
 
 @pytest.mark.parametrize("max_index", [127, 1023])
@@ -83,19 +82,22 @@ def test_the_triton_kernel_gives_the_same(max_index: int | None, h: float, step:
     check(found, z.cpu(), step, alpha, max_index or 2047, window=True)
 
 
-def test_the_narrow_kernel_is_the_layer_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    narrow, layer, images = built("narrow"), JPEGLayer(tables(0), 0.5), pictures(3, 20, 52)
-    assert narrow.lanes == 8
+@pytest.mark.parametrize("width", FLAGS)
+def test_kernels_for_other_processors_are_the_layer_too(width: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, layer, images = built(width), JPEGLayer(tables(0), 0.5), pictures(3, 20, 52)
+    assert other.lanes == 8
     wanted = gradients_of(layer, images)
-    monkeypatch.setattr(kernel, "_loaded", [narrow])
+    monkeypatch.setattr(kernel, "_loaded", [other])
     for got, want in zip(gradients_of(layer, images), wanted, strict=True):
-        torch.testing.assert_close(got, want, atol=1e-5 * (1 + want.abs().max().item()), rtol=0)
+        # Hardness reaches 72, which amplifies the rounding of any float32 DCT.
+        torch.testing.assert_close(got, want, atol=5e-5 * (1 + want.abs().max().item()), rtol=0)
 
 
 def test_infinity_saturates_and_not_a_number_stays_one() -> None:
     z = torch.tensor([float("inf"), -float("inf"), float("nan"), 1e30, 0.0])
     value = built("this processor").quantize(z, 2.0, 0.5, 127, all_levels=False)[0]
     torch.testing.assert_close(value[[0, 1, 3, 4]], torch.tensor([254.0, -254.0, 254.0, 0.0]))
+    assert value[2].isnan()
 
 
 def test_off_refuses_it(monkeypatch: pytest.MonkeyPatch) -> None:

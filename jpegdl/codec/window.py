@@ -250,6 +250,9 @@ def _derivatives_outermost(
     weight.square_().mul_(ratio)
     variance = _polynomial(ratio, known.pairs).mul_(weight)
     skew = _polynomial(ratio, _by_power(known.pairs)).mul_(weight)
-    sign = torch.ones_like(z).copysign_(z)
-    at = Anchored(sign * max_index, offset.mul_(sign))
-    return assemble(at, Moments(mean.mul_(-sign), variance, skew.mul_(-sign)), step, alpha, by_alpha)
+    at = Anchored(z.new_tensor(max_index), offset)
+    found = assemble(at, Moments(mean.neg_(), variance, skew.neg_()), step, alpha, by_alpha)
+    for odd in found[1:]:
+        if odd is not None:
+            odd.mul_(torch.sign(z))
+    return found
