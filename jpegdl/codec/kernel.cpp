@@ -234,7 +234,7 @@ struct Limited {
     inline __attribute__((always_inline)) Limited(const vf z[], const Entry* e) {
         EACH x[k] = nearest(magnitude(z[k]) * e[DOWN * k].inverse);
         EACH outermost[k] = at_least(x[k], splat(e[DOWN * k].rare->outermost));
-        EACH anchor[k] = least(x[k], splat(e[DOWN * k].rare->max_index));
+        EACH anchor[k] = least(splat(e[DOWN * k].rare->max_index), x[k]);  // in this order, not a number stays one
         EACH offset[k] = offset_from(anchor[k], magnitude(z[k]), e[DOWN * k]);
         EACH side[k] = choose(outermost[k], splat(-1), offset[k]);
         EACH start[k] = e[DOWN * k].rare->max_index - anchor[k];

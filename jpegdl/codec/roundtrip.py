@@ -21,7 +21,8 @@ from jpegdl.codec.window import Constants, check_limit, constants, window_deriva
 
 _VALUES_AT_ONCE = {"cpu": 1 << 19}  # pixels times channels; 2 MB a temporary tensor
 _VALUES_AT_ONCE_ELSEWHERE = 1 << 26
-_STRIP = 3 * 224 * 112  # values of large pictures at once in a backward pass, which has many temporary tensors
+_LARGE = 3 * 160 * 160  # of pictures from there on memory counts, of smaller ones the number of calls
+_LARGE_FORWARD, _LARGE_BACKWARD = 3 * 224 * 224, 3 * 224 * 112  # backward has more temporary tensors
 
 
 def roundtrip(images: Tensor, steps: Tensor, alpha: Tensor, *, max_index: int | None, quantizer: Quantizer) -> Tensor:
@@ -116,7 +117,7 @@ def _plain(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 def _forward(images: Tensor, steps: Tensor, alpha: Tensor, plan: _Plan) -> Tensor:
     output = torch.empty(images.shape, dtype=plan.dtype, device=images.device)
     rounds = _tables(steps, alpha, plan.dtype)
-    for part in _parts(images):
+    for part in _parts(images, _LARGE_FORWARD):
         planes = analysis(pad_to_blocks(images[part].to(plan.dtype))).flatten(0, 1)
         for tables in rounds:
             planes = _value(planes, tables, plan)
@@ -130,7 +131,7 @@ def _backward(
     by_images = torch.empty(images.shape, dtype=plan.dtype, device=images.device) if want_images else None
     sums = torch.zeros(len(steps), 3, BLOCK, BLOCK, dtype=torch.float64, device=steps.device)
     rounds = _tables(steps, alpha, plan.dtype)
-    for part in _parts(images, _STRIP):
+    for part in _parts(images, _LARGE_BACKWARD):
         padded = pad_to_blocks(images[part].to(plan.dtype))
         inputs = [analysis(padded).flatten(0, 1)]
         for tables in rounds[:-1]:
@@ -205,16 +206,13 @@ def _derivatives(z: Tensor, tables: _Rows, plan: _Plan) -> tuple[Tensor, Tensor]
     return found.slope, found.by_step
 
 
-def _parts(images: Tensor, strip: int | None = None) -> Iterator[tuple[slice, slice, slice]]:
-    """Equal pieces of a batch of about _VALUES_AT_ONCE: some images, or a strip of blocks of one.
-
-    With `strip`, strips of so many values, of batches of images larger than that.
-    """
+def _parts(images: Tensor, of_large: int) -> Iterator[tuple[slice, slice, slice]]:
+    """Equal pieces of a batch, of about _VALUES_AT_ONCE or `of_large`: some images, or a strip of blocks of one."""
     count, channels, height, width = images.shape
     values = _VALUES_AT_ONCE.get(images.device.type, _VALUES_AT_ONCE_ELSEWHERE)
     one = max(1, channels * height * width)
-    if strip is not None and count > 1 and one > strip:
-        values = min(values, strip)
+    if one >= _LARGE and count > 1:
+        values = min(values, of_large)
     size = max(1, -(-count // max(1, round(count * one / values))))
     lines = max(1, values // max(1, size * channels * width * BLOCK)) * BLOCK
     for start in range(0, count, size):
