@@ -199,11 +199,13 @@ def _derivatives_inside(z: Tensor, step: Tensor, alpha: Tensor, known: Constants
     total = above + below
     odd = torch.copysign(above.sub_(below), offset, out=above)
     spread = torch.mul(total, known.decay, out=below)
-    weight = torch.addcmul(total, total, spread).add_(known.rest).reciprocal_()
-    cube = torch.addcmul(odd, odd, spread, value=8).mul_(weight)
-    mean = odd.addcmul_(odd, spread, value=2).mul_(weight)
-    square = total.addcmul_(total, spread, value=4).sub_(4 - 4 * known.rest).mul_(weight)
-    del below, spread, weight  # memory counts here
+    weight = torch.addcmul(total, total, spread).add_(known.rest)  # the sum of all weights
+    square = total.addcmul_(total, spread, value=4).sub_(4 - 4 * known.rest).div_(weight)
+    inner = odd.div_(weight)
+    outer = torch.mul(inner, spread, out=weight)
+    mean = torch.add(inner, outer, alpha=2, out=spread)
+    cube = inner.add_(outer, alpha=8)
+    del below, weight, outer  # memory counts here
     skew = cube.addcmul_(mean, square, value=-1)
     variance = square.addcmul_(mean, mean, value=-1)
     return assemble(Anchored(anchor, offset), Moments(mean, variance, skew), step, alpha, by_alpha)
