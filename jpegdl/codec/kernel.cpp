@@ -92,7 +92,7 @@ struct WithoutDenormals {
 
 // Most arithmetic is written for N registers side by side, one line for all of them: alone, each would wait for itself.
 #define EACH _Pragma("GCC unroll 8") for (int k = 0; k < N; ++k)
-constexpr int GROUP = 4, DOWN = 8;  // cells side by side; distance of the cells of a column, and their number
+constexpr int GROUP = 4, DOWN = 8;  // cells side by side; distance of the cells of a column
 
 // exp2(x[k]) for -126 < x <= 0, to 2e-7.
 template <int N>
@@ -127,15 +127,15 @@ struct Rare {  // what only some methods need
     Method method;
     float max_index, edge;  // |z| from which the sum over all levels is finite
     float first, second;    // exp(-pi^2 / h), exp(-4 pi^2 / h)
-    float outermost, sixth; // index whose window is counted from the limit; d^6
+    float outermost, sixth;  // index from which the window is counted from the limit; d^6
 };
 
 struct Entry {  // what depends on one table entry; small, because the cache also holds the tile
-    float step, inverse, half;            // q and 1 / q, q / 2
-    float rate;                           // 2 h / q / log(2), h the hardness
-    float decay, cube, two_cubes;         // d = exp(-2 h), d^3, 2 d^3; 0 where they do not matter
-    float gain, limited;                  // 2 h; |z| from which the window moves inside
-    float out, convert;                   // q, 1 in the unit of the result
+    float step, inverse, half;     // q, 1 / q and q / 2, in the unit of z
+    float rate;                    // 2 h / q / log(2), h the hardness
+    float decay, cube, two_cubes;  // d = exp(-2 h), d^3, 2 d^3; 0 where they do not matter
+    float gain, limited;           // 2 h; |z| from which the window moves inside
+    float out, convert;            // q in the unit of the result, and that unit's size in z's
     const Rare* rare;
 };
 
@@ -143,7 +143,7 @@ struct Derivatives {
     vf slope, by_step, by_alpha;
 };
 
-// `unit`: what z = 1 stands for, grey levels; `out`: the result's value of 1 grey level.
+// `unit`: grey levels of z = 1; `out`: the result of 1 grey level.
 Entry make_entry(float step, float alpha, int max_index, bool all_levels, double unit, double out, Rare& rare) {
     Entry e;
     const double pi = 3.14159265358979, h = double(alpha) * step * step;
@@ -245,8 +245,8 @@ struct Limited {
         exponentials<N>(x);
     }
     inline __attribute__((always_inline)) vf weight(int i, int k, const Entry& e) const {  // without its power of E
-        const float inside[] = {e.cube, e.decay, 1, 1, e.decay}, outside[] = {1, 1, e.decay, e.cube, e.rare->sixth};
-        return choose(outermost[k], splat(outside[i]), splat(inside[i]));
+        const float within[] = {e.cube, e.decay, 1, 1, e.decay}, last[] = {1, 1, e.decay, e.cube, e.rare->sixth};
+        return choose(outermost[k], splat(last[i]), splat(within[i]));
     }
 };
 
@@ -295,7 +295,7 @@ INLINE bool limit_near(const vf z[], const Entry* e) {
     return any(far);
 }
 
-// A column of eight coefficients, `DOWN` entries apart.
+// A column of eight coefficients; all side by side where no limit is near.
 INLINE void window_values(vf z[8], const Entry* e) {
     if (__builtin_expect(!limit_near<8>(z, e), 1)) return window_values_inside<8>(z, e);
     for (int k = 0; k < 8; k += GROUP)
