@@ -16,16 +16,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from jpegdl.codec.window import (
-    Anchored,
-    Derivatives,
-    Moments,
-    assemble,
-    offset_from,
-    replace_rows,
-    window_derivatives,
-    window_value,
-)
+from jpegdl.codec.moments import Anchored, Derivatives, Moments, assemble, offset_from, replace_rows
+from jpegdl.codec.window import window_derivatives, window_value
 
 IDENTITY_BELOW, WINDOW_FROM = 0.4, math.pi  # hardness
 _EDGE = 28.0  # the weight of the levels that the limit cuts off is below exp(-28) further inside

@@ -15,8 +15,9 @@ from torch.autograd import Function
 
 from jpegdl.codec.kernel import window_on
 from jpegdl.codec.levels import all_levels_derivatives, all_levels_value
+from jpegdl.codec.moments import Derivatives
 from jpegdl.codec.once import Gradients, first_derivative_only
-from jpegdl.codec.window import Derivatives, check_limit, window_derivatives, window_value
+from jpegdl.codec.window import check_limit, window_derivatives, window_value
 
 MAX_INDEX = 127  # 2**(b - 1) - 1 for b = 8 bits, the index set that the authors' code executes
 

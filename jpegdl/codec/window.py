@@ -17,6 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from jpegdl.codec.moments import Anchored, Derivatives, Moments, assemble, high_half
+
 REACH = 2  # levels on each side of the nearest one: a window of five
 LEAST = -62.0  # exponents of 2 below are as good as this one; squares of smaller numbers would be slow (denormal)
 
@@ -25,29 +27,6 @@ def check_limit(max_index: int | None) -> None:
     """Raise ValueError for an index limit that leaves fewer than five levels."""
     if max_index is not None and max_index < REACH:
         raise ValueError(f"max_index must be at least {REACH} (five levels), got {max_index}")
-
-
-class Derivatives(NamedTuple):
-    """Elementwise derivatives of a quantizer's value, each (R, M)."""
-
-    slope: Tensor  # with respect to the coefficient
-    by_step: Tensor  # at constant alpha; dimensionless
-    by_alpha: Tensor | None  # grey level^3; None where it was not asked for
-
-
-class Anchored(NamedTuple):
-    """Where a coefficient lies relative to the anchor, the level from which its moments count."""
-
-    anchor: Tensor  # index n
-    offset: Tensor  # z - n q, grey levels
-
-
-class Moments(NamedTuple):
-    """Moments of the index difference g = j - n under the weights."""
-
-    mean: Tensor
-    variance: Tensor
-    skew: Tensor  # Cov(g, g^2)
 
 
 class Constants(NamedTuple):
@@ -61,22 +40,13 @@ class Constants(NamedTuple):
     decay: Tensor  # d = exp(-2 h), 0 where the weights that contain it are far below rounding
     rest: Tensor  # 1 - 2 d^2
     early: Tensor  # 1 where L - 1 has the outermost window, too; 0 where the level that it lacks has no weight
-    weights: Tensor  # (R, 5): those of the outermost window, without the powers of E
-    pairs: Tensor  # (R, 7): their products, times (j - i)^2, for i + j = 1 .. 7, without the powers of E
 
 
 def constants(step: Tensor, alpha: Tensor) -> Constants:
     """Step and alpha (R, 1) -> what `window_value` and `window_derivatives` otherwise compute at each call."""
-    single, high, h = step.dtype == torch.float32, _high_half(step), alpha * step * step
+    single, high, h = step.dtype == torch.float32, high_half(step), alpha * step * step
     decay = torch.exp(-2 * h)
     decay = decay.masked_fill_(decay < (1e-18 if single else 1e-60), 0.0)
-    one, cube = torch.ones_like(decay), decay.pow(3)
-    weights = torch.cat((one, one, decay, cube, cube * cube), dim=1)
-    weights = weights.masked_fill_(weights < (1e-30 if single else 1e-200), 0.0)
-    pairs = [torch.zeros_like(decay) for _ in range(7)]
-    for i in range(5):
-        for j in range(i + 1, 5):
-            pairs[i + j - 1] += (j - i) ** 2 * weights[:, i : i + 1] * weights[:, j : j + 1]
     return Constants(
         inverse=1 / step,
         half=step / 2,
@@ -86,8 +56,6 @@ def constants(step: Tensor, alpha: Tensor) -> Constants:
         decay=decay,
         rest=1 - 2 * decay * decay,
         early=(h < (10 if single else 40)).to(step.dtype),
-        weights=weights,
-        pairs=torch.cat(pairs, dim=1),
     )
 
 
@@ -145,37 +113,6 @@ def _put(whole: Tensor, rows: Tensor, chosen: Tensor, part: Tensor) -> None:
     whole.index_copy_(0, rows, torch.where(chosen, part, whole.index_select(0, rows)))
 
 
-def replace_rows(all_rows: Derivatives, rows: Tensor, part: Derivatives) -> Derivatives:
-    """`all_rows` with the given rows taken from `part`, in place."""
-    all_rows.slope.index_copy_(0, rows, part.slope)
-    all_rows.by_step.index_copy_(0, rows, part.by_step)
-    if all_rows.by_alpha is not None and part.by_alpha is not None:
-        all_rows.by_alpha.index_copy_(0, rows, part.by_alpha)
-    return all_rows
-
-
-def assemble(at: Anchored, moments: Moments, step: Tensor, alpha: Tensor, by_alpha: bool) -> Derivatives:
-    """The derivatives of n q + q E(g) from the moments of g (method a.6). Overwrites its arguments."""
-    mean, variance, skew = moments
-    doubled = 2 * alpha * step * step
-    distance = at.offset.div_(step)
-    alphas = torch.mul(variance, distance).mul_(2).sub_(skew).mul_(step.pow(3)) if by_alpha else None
-    slope = variance.mul_(doubled)
-    steps = mean.add_(at.anchor).addcmul_(distance.sub_(at.anchor), slope).addcmul_(skew, doubled, value=-1)
-    return Derivatives(slope, steps, alphas)
-
-
-def offset_from(index: Tensor, z: Tensor, step: Tensor) -> Tensor:
-    """z - index * step without the rounding of the product, for |index| < 2048 (step in two halves, Veltkamp)."""
-    high = _high_half(step)
-    return torch.addcmul(z, index, high, value=-1).addcmul_(index, step - high, value=-1)
-
-
-def _high_half(step: Tensor) -> Tensor:
-    scaled = step * (134217729.0 if step.dtype == torch.float64 else 4097.0)
-    return scaled - (scaled - step)
-
-
 def _neighbours(z: Tensor, known: Constants) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(n, z - n q, E, B) where no limit is near."""
     anchor = torch.mul(z, known.inverse).round_()
@@ -221,24 +158,31 @@ def _outermost(z: Tensor, known: Constants, max_index: int) -> tuple[Tensor, Ten
     return offset, torch.add(offset, known.half).mul_(-known.rate).exp2_()
 
 
-def _polynomial(x: Tensor, coefficients: Tensor) -> Tensor:
-    """x (R, M), coefficients (R, K) from the constant on -> (R, M)."""
-    *lower, last, first = coefficients.split(1, dim=1)
+def _weights(decay: Tensor) -> list[Tensor]:
+    """Of the outermost window's five levels, without the powers of E; each (R, 1)."""
+    cube = decay.pow(3)
+    cube = cube.masked_fill_(cube < (1e-30 if cube.dtype == torch.float32 else 1e-200), 0.0)
+    one = torch.ones_like(decay)
+    return [one, one, decay, cube, cube.square()]
+
+
+def _polynomial(x: Tensor, coefficients: list[Tensor]) -> Tensor:
+    """x (R, M), coefficients from the constant on, each (R, 1) -> (R, M)."""
+    *lower, last, first = coefficients
     value = torch.addcmul(last, x, first)
     for coefficient in reversed(lower):
         value = torch.addcmul(coefficient, value, x)
     return value
 
 
-def _by_power(coefficients: Tensor) -> Tensor:
-    """(R, K) -> each times its power: 1, 2 .. K."""
-    return coefficients * torch.arange(1, coefficients.shape[1] + 1, device=coefficients.device)
+def _by_power(coefficients: list[Tensor]) -> list[Tensor]:
+    return [power * coefficient for power, coefficient in enumerate(coefficients, 1)]
 
 
 def _value_outermost(z: Tensor, step: Tensor, known: Constants, max_index: int) -> Tensor:
     _, ratio = _outermost(z, known, max_index)
-    total = _polynomial(ratio, known.weights)
-    from_limit = _polynomial(ratio, _by_power(known.weights[:, 1:])).mul_(ratio).div_(total)
+    weights = _weights(known.decay)
+    from_limit = _polynomial(ratio, _by_power(weights[1:])).mul_(ratio).div_(_polynomial(ratio, weights))
     return torch.copysign((max_index - from_limit).mul_(step), z)
 
 
@@ -247,11 +191,13 @@ def _derivatives_outermost(
 ) -> Derivatives:
     """With i = L - index: Var(i) adds up w_i w_j (j - i)^2, Cov(i, i^2) the same times i + j, over (sum of w)^2."""
     offset, ratio = _outermost(z, known, max_index)
-    weight = _polynomial(ratio, known.weights).reciprocal_()
-    mean = _polynomial(ratio, _by_power(known.weights[:, 1:])).mul_(ratio).mul_(weight)
+    weights = one, _, d, cube, sixth = _weights(known.decay)
+    pairs = [one, 4 * d, d + 9 * cube, 4 * cube + 16 * sixth, d * cube + 9 * sixth, 4 * d * sixth, cube * sixth]
+    weight = _polynomial(ratio, weights).reciprocal_()
+    mean = _polynomial(ratio, _by_power(weights[1:])).mul_(ratio).mul_(weight)
     weight.square_().mul_(ratio)
-    variance = _polynomial(ratio, known.pairs).mul_(weight)
-    skew = _polynomial(ratio, _by_power(known.pairs)).mul_(weight)
+    variance = _polynomial(ratio, pairs).mul_(weight)
+    skew = _polynomial(ratio, _by_power(pairs)).mul_(weight)
     at = Anchored(z.new_tensor(max_index), offset)
     found = assemble(at, Moments(mean.neg_(), variance, skew.neg_()), step, alpha, by_alpha)
     for odd in found[1:]:

@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from jpegdl.codec.window import Derivatives
+from jpegdl.codec.moments import Derivatives
 
 UNLIMITED = 1 << 22  # a limit beyond which float32 does not count in ones
 _COLUMNS = 1024  # coefficients of one row a program
