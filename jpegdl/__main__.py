@@ -169,9 +169,10 @@ def _test_pictures(pair: ModelPair, dataset: Dataset) -> tuple[torch.Tensor, tor
 def _record(arguments: argparse.Namespace) -> None:
     pair = load_pair(arguments.pair)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    file = arguments.out / f"{pair.card.name}.json"
-    file.write_text(card_to_json(without_weights(pair.card)))
-    print(f"{file}: counts and tables of {pair.card.name}")
+    card = pair.card
+    file = arguments.out / f"{card.name}-{card.input_size}px-{card.recipe.get('epochs')}epochs.json"
+    file.write_text(card_to_json(without_weights(card)))
+    print(f"{file}: counts and tables of {card.name}")
 
 
 def _results(arguments: argparse.Namespace) -> None:
