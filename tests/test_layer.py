@@ -246,12 +246,14 @@ def test_tables_changed_between_forward_and_backward_are_refused(path: str) -> N
         output.sum().backward()
 
 
-def test_strips_of_a_batch_of_large_pictures_give_the_gradients_of_single_ones(path: str) -> None:
-    images, layer = pictures(2, 227, 250), JPEGLayer(tables(0), 0.5)
-    both = gradients_of(layer, images)
-    alone = [gradients_of(layer, image[None]) for image in images]
-    torch.testing.assert_close(both[1], torch.cat([found[1] for found in alone]), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(both[2], alone[0][2] + alone[1][2], atol=1e-3, rtol=1e-3)
+@pytest.mark.parametrize(("shape", "at_once"), [((4, 227, 250), 1), ((200, 32, 30), 50)])
+def test_pieces_of_a_batch_give_what_smaller_batches_give(path: str, shape: tuple[int, int, int], at_once: int) -> None:
+    images, layer = pictures(*shape), JPEGLayer(tables(0), 0.5)
+    whole = gradients_of(layer, images)
+    output, by_images, by_steps = zip(*(gradients_of(layer, part) for part in images.split(at_once)), strict=True)
+    torch.testing.assert_close(whole[0], torch.cat(output))
+    torch.testing.assert_close(whole[1], torch.cat(by_images), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(whole[2], torch.stack(by_steps).sum(0), atol=1e-3, rtol=1e-3)
 
 
 def test_forward_mode_differentiation_is_refused(path: str) -> None:

@@ -19,9 +19,9 @@ from jpegdl.codec.planes import analysis, analysis_adjoint, pad_to_blocks_adjoin
 from jpegdl.codec.quantizer import ALL_LEVELS, FORMULAS, WINDOW, Formula, Quantizer
 from jpegdl.codec.window import Constants, check_limit, constants, window_derivatives, window_value
 
-_VALUES_AT_ONCE = {"cpu": 1 << 19}  # pixels times channels; 2 MB a temporary tensor
-_VALUES_AT_ONCE_ELSEWHERE = 1 << 26
-_LARGE = 3 * 160 * 160  # of pictures from there on memory counts, of smaller ones the number of calls
+# Values (pixels times channels) at once. On the CPU, calls count for small pictures, memory for large ones.
+_AT_ONCE, _AT_ONCE_ON_ACCELERATORS = 1 << 19, 1 << 26
+_LARGE = 3 * 160 * 160  # values of a picture
 _LARGE_FORWARD, _LARGE_BACKWARD = 3 * 224 * 224, 3 * 224 * 112  # backward has more temporary tensors
 
 
@@ -207,12 +207,12 @@ def _derivatives(z: Tensor, tables: _Rows, plan: _Plan) -> tuple[Tensor, Tensor]
 
 
 def _parts(images: Tensor, of_large: int) -> Iterator[tuple[slice, slice, slice]]:
-    """Equal pieces of a batch, of about _VALUES_AT_ONCE or `of_large`: some images, or a strip of blocks of one."""
+    """The batch at once; or pieces of `of_large` or _AT_ONCE values: some images, or a strip of blocks of one."""
     count, channels, height, width = images.shape
-    values = _VALUES_AT_ONCE.get(images.device.type, _VALUES_AT_ONCE_ELSEWHERE)
+    values = _AT_ONCE if images.is_cpu else _AT_ONCE_ON_ACCELERATORS
     one = max(1, channels * height * width)
-    if one >= _LARGE and count > 1:
-        values = min(values, of_large)
+    if images.is_cpu and one >= _LARGE and count * one > values:
+        values = of_large
     size = max(1, -(-count // max(1, round(count * one / values))))
     lines = max(1, values // max(1, size * channels * width * BLOCK)) * BLOCK
     for start in range(0, count, size):
