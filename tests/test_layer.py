@@ -85,15 +85,18 @@ def test_saturated_tables(path: str, levels: int) -> None:
         assert (got.double() - want).abs().mean().item() <= 1e-3 * want.abs().mean().item()
 
 
+@pytest.mark.parametrize("max_index", [127, None])
 @given(count=st.integers(0, 5), height=st.integers(1, 41), width=st.integers(1, 41), rounds=st.integers(1, 3))
 @settings(max_examples=25, deadline=None)
-def test_any_size_and_rounds_agree_between_the_two_ways(count: int, height: int, width: int, rounds: int) -> None:
+def test_any_size_and_rounds_agree_between_the_two_ways(
+    max_index: int | None, count: int, height: int, width: int, rounds: int
+) -> None:
     compiled = kernel.load()
     if compiled is None:
         pytest.skip("no compiled layer here")
     images, weight = pictures(count, height, width), pictures(count, height, width, seed=5) - 0.5
     steps = torch.stack([tables(round_, 3, 9) for round_ in range(rounds)])
-    layer = JPEGLayer(steps, 2 / steps.square())
+    layer = JPEGLayer(steps, 2 / steps.square(), max_index=max_index)
     results = []
     for way in ("on", "off"):
         with pytest.MonkeyPatch.context() as patch:

@@ -143,7 +143,7 @@ struct Derivatives {
     vf slope, by_step, by_alpha;
 };
 
-// `unit`: grey levels of z = 1; `out`: the result of 1 grey level.
+// `unit`: grey levels of z = 1; `out`: the result of 1 grey level; max_index below 0: no limit.
 Entry make_entry(float step, float alpha, int max_index, bool all_levels, double unit, double out, Rare& rare) {
     Entry e;
     const double pi = 3.14159265358979, h = double(alpha) * step * step;
@@ -151,11 +151,11 @@ Entry make_entry(float step, float alpha, int max_index, bool all_levels, double
     e.step = float(step / unit), e.inverse = float(unit / step), e.half = e.step / 2;
     e.rate = float(2 * h * unit / step * 1.44269504088896341);
     e.decay = decay(1), e.cube = decay(3), e.two_cubes = 2 * e.cube;
-    e.gain = float(2 * h), e.limited = (max_index - 1.501f) * e.step;
+    e.gain = float(2 * h), e.limited = max_index < 0 ? INFINITY : (max_index - 1.501f) * e.step;
     e.out = float(step * out), e.convert = float(unit * out), e.rare = &rare;
     rare.method = !all_levels || !(h < pi) ? WINDOW : h < 0.4 ? IDENTITY : THETA;
     rare.max_index = float(max_index);
-    rare.edge = float(e.step * (max_index + 1 - std::sqrt(28 / h + 0.25)));
+    rare.edge = max_index < 0 ? INFINITY : float(e.step * (max_index + 1 - std::sqrt(28 / h + 0.25)));
     rare.first = rare.method == THETA ? float(std::exp(-pi * pi / h)) : 0;
     rare.second = rare.method == THETA ? float(std::exp(-4 * pi * pi / h)) : 0;
     rare.outermost = h < 10 ? max_index - 1.0f : max_index;  // above 10, what lies further out is nothing

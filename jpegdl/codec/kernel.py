@@ -49,10 +49,12 @@ class Kernel:
             function.restype = None
         self.lanes = int(self._library.jpegdl_lanes())
 
-    def forward(self, images: Tensor, steps: Tensor, alpha: Tensor, max_index: int, *, all_levels: bool) -> Tensor:
+    def forward(
+        self, images: Tensor, steps: Tensor, alpha: Tensor, max_index: int | None, *, all_levels: bool
+    ) -> Tensor:
         """As roundtrip.roundtrip: images (N, 3, H, W), steps and alpha (rounds, 2, 8, 8) -> (N, 3, H, W)."""
         output = torch.empty_like(images)
-        tables = (steps.data_ptr(), alpha.data_ptr(), len(steps), max_index, all_levels)
+        tables = (steps.data_ptr(), alpha.data_ptr(), len(steps), _limit(max_index), all_levels)
         self._forward(images.data_ptr(), output.data_ptr(), *_sizes(images), *tables)
         return output
 
@@ -62,7 +64,7 @@ class Kernel:
         gradient: Tensor,
         steps: Tensor,
         alpha: Tensor,
-        max_index: int,
+        max_index: int | None,
         *,
         all_levels: bool,
         want_images: bool,
@@ -71,14 +73,14 @@ class Kernel:
         by_images = torch.empty_like(images) if want_images else None
         by_steps = torch.empty(steps.shape, dtype=torch.float64)
         results = (None if by_images is None else by_images.data_ptr(), by_steps.data_ptr())
-        tables = (steps.data_ptr(), alpha.data_ptr(), len(steps), max_index, all_levels)
+        tables = (steps.data_ptr(), alpha.data_ptr(), len(steps), _limit(max_index), all_levels)
         self._backward(images.data_ptr(), gradient.data_ptr(), *results, *_sizes(images), *tables)
         return by_images, by_steps
 
-    def quantize(self, z: Tensor, step: float, alpha: float, max_index: int, *, all_levels: bool) -> Tensor:
+    def quantize(self, z: Tensor, step: float, alpha: float, max_index: int | None, *, all_levels: bool) -> Tensor:
         """The quantizer alone, for tests: z (E,) -> (4, E): value and derivatives by z, step and alpha."""
         results = torch.empty(4, len(z))
-        self._quantize(z.data_ptr(), len(z), step, alpha, max_index, all_levels, results.data_ptr())
+        self._quantize(z.data_ptr(), len(z), step, alpha, _limit(max_index), all_levels, results.data_ptr())
         return results
 
 
@@ -173,11 +175,14 @@ def suits(images: Tensor, steps: Tensor, dtype: torch.dtype, max_index: int | No
         images.is_cpu
         and steps.is_cpu
         and dtype == torch.float32
-        and max_index is not None
-        and max_index <= MOST_INDEX
+        and (max_index is None or max_index <= MOST_INDEX)
         and len(steps) <= MOST_ROUNDS
         and images.numel() > 0
     )
+
+
+def _limit(max_index: int | None) -> int:
+    return -1 if max_index is None else max_index
 
 
 def _sizes(images: Tensor) -> tuple[int, int, int]:

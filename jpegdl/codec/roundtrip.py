@@ -83,7 +83,7 @@ def _is_dual(tensor: Tensor) -> bool:
 
 
 def _output(images: Tensor, steps: Tensor, alpha: Tensor, plan: _Plan) -> Tensor:
-    if plan.compiled is not None and plan.max_index is not None:
+    if plan.compiled is not None:
         tables = (_plain(steps, plan.dtype), _plain(alpha, plan.dtype))
         all_levels = plan.formula is ALL_LEVELS
         return plan.compiled.forward(_plain(images, plan.dtype), *tables, plan.max_index, all_levels=all_levels)
@@ -95,7 +95,7 @@ def _input_gradients(
     images: Tensor, steps: Tensor, alpha: Tensor, gradient: Tensor, plan: _Plan, want_images: bool
 ) -> tuple[Tensor | None, Tensor]:
     """Gradients with respect to images, if wanted, and steps (float64)."""
-    if plan.compiled is not None and plan.max_index is not None:
+    if plan.compiled is not None:
         pixels, upstream, step, softness = (_plain(t, plan.dtype) for t in (images, gradient, steps, alpha))
         return plan.compiled.backward(
             pixels,
