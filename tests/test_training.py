@@ -24,9 +24,10 @@ from jpegdl.training import loop
 from jpegdl.training.batches import tensor_batches
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.data import Dataset, Examples, PreparedTensors, TrainingSet, TrainingTensors, open_picture
+from jpegdl.training.describe import departures
 from jpegdl.training.initial import initial_tables, mean_absolute_tables
 from jpegdl.training.loop import Epoch, constrain, fit, make_optimizers
-from jpegdl.training.pair import Run, departures, train_pair
+from jpegdl.training.pair import Run, train_pair
 from jpegdl.training.readers import read_dataset
 from jpegdl.training.recipes import Recipe
 from jpegdl.training.sensitivity import inverse_sensitivity_tables, sensitivity

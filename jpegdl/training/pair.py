@@ -1,10 +1,8 @@
 """Both arms of a pair from one recipe: baseline, initial tables, JPEG-DL, counts, card; for one seed or several."""
 
-import platform
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +19,12 @@ from jpegdl.pairs.checkpoints import ModelPair, load_pair, save_pair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier, replace_first_relu
 from jpegdl.pairs.weights import imagenet_backbone
 from jpegdl.training import processes
-from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.data import Dataset
+from jpegdl.training.describe import card_of, summary
 from jpegdl.training.initial import initial_tables
 from jpegdl.training.loop import Epoch, fit
 from jpegdl.training.recipes import Recipe, shared_settings
-from jpegdl.training.sources import Sources, prepared, read_sources, short_side_of
+from jpegdl.training.sources import Sources, prepared, read_sources
 
 Report = Callable[[int, Arm, Epoch], None]  # seed, arm, epoch
 
@@ -62,7 +60,7 @@ def train_pair(recipe: Recipe, dataset: Dataset, out: Path, run: Run) -> ModelPa
             processes.wait()
     if processes.rank() == 0:
         first, *others = (load_pair(folder) for folder in folders)
-        card = replace(first.card, other_seeds=[_summary(pair.card) for pair in others])
+        card = replace(first.card, other_seeds=[summary(pair.card) for pair in others])
         save_pair(out, card, {arm: first.arm(arm) for arm in ARMS})
         shutil.rmtree(work)
     processes.wait()
@@ -111,7 +109,7 @@ def _train_seed(recipe: Recipe, dataset: Dataset, data: Sources, folder: Path, s
         tables = next(value for name, value in fresh.state_dict().items() if name.endswith(".steps")).clone()
     jpegdl = train("jpegdl", fresh)
     if processes.rank() == 0:
-        card = _card(recipe, dataset, seed, tables, history, run)
+        card = card_of(recipe, dataset, seed, tables, history, run.device, run.precision, run.commit)
         save_pair(folder, card, {"baseline": baseline, "jpegdl": jpegdl})
         measure(folder, dataset, run.device)
 
@@ -162,58 +160,6 @@ def _taken_baseline(recipe: Recipe, dataset: Dataset, seed: int, folder: Path) -
     return pair
 
 
-def _card(
-    recipe: Recipe, dataset: Dataset, seed: int, tables: Tensor, history: Mapping[Arm, list[Epoch]], run: Run
-) -> PairCard:
-    network = recipe.architecture.split(":")[-1].removeprefix("tf_")
-    return PairCard(
-        name=recipe.name,
-        title=f"{dataset.title}, {network}, {recipe.input_size} px",
-        architecture=recipe.architecture,
-        class_names=dataset.class_names,
-        input_size=recipe.input_size,
-        short_side=short_side_of(recipe.architecture, recipe.input_size),
-        place=recipe.place,
-        quantizer=IN_TESTS.get(recipe.quantizer, recipe.quantizer),
-        max_index=recipe.max_index,
-        rounds=recipe.rounds,
-        recipe=asdict(recipe),
-        paper_recipe=departures(recipe),
-        seed=seed,
-        dataset={
-            "name": recipe.dataset,
-            "title": dataset.title,
-            "source": dataset.source,
-            "licence": dataset.licence,
-            "split": dataset.split,
-            "pictures": {"train": len(dataset.train), "validation": len(dataset.validation), "test": len(dataset.test)},
-        },
-        initial_tables=tables.tolist(),
-        history={arm: [_rounded(asdict(epoch)) for epoch in epochs] for arm, epochs in history.items()},
-        results={},
-        other_seeds=[],
-        grid={},
-        robustness=[],
-        weights={},
-        training={
-            "device": _device_name(run.device),
-            "processes": processes.count(),
-            "precision": str(run.precision).removeprefix("torch."),
-            "threads": torch.get_num_threads(),
-            "seconds": {arm: round(sum(e.seconds for e in epochs)) for arm, epochs in history.items()},
-            "versions": {package: version(package) for package in ("torch", "torchvision", "timm")},
-            "commit": run.commit,
-        },
-    )
-
-
-def _summary(card: PairCard) -> dict[str, Any]:
-    """What a card keeps of a run whose weights are not stored."""
-    last = card.history["jpegdl"][-1]["steps"]
-    seconds = card.training["seconds"]
-    return {"seed": card.seed, "results": dict(card.results), "steps": last, "seconds": seconds}
-
-
 def measure(folder: Path, dataset: Dataset, device: torch.device) -> PairCard:
     """Count both arms' right answers on the test and validation parts with the stored weights; rewrite the card."""
     pair = load_pair(folder, device)
@@ -229,25 +175,6 @@ def measure(folder: Path, dataset: Dataset, device: torch.device) -> PairCard:
     return save_pair(folder, replace(pair.card, results=results), {arm: pair.arm(arm) for arm in ARMS})
 
 
-def departures(recipe: Recipe) -> dict[str, Any]:
-    """Fields in which `recipe` differs from the named one in RECIPES: field -> the named recipe's value."""
-    named = asdict(RECIPES[recipe.name]) if recipe.name in RECIPES else asdict(recipe)
-    return {field: value for field, value in named.items() if value != getattr(recipe, field)}
-
-
 def _plain(value: Any) -> Any:
     """As it comes back from JSON."""
     return list(value) if isinstance(value, tuple) else value
-
-
-def _rounded(value: Any) -> Any:
-    """Every float in a structure of lists and dicts to six significant digits; the exact tables are in the weights."""
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_rounded(item) for item in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {platform.machine()}"
