@@ -149,7 +149,7 @@ def loss_of_coefficients(model: Classifier, coefficients: np.ndarray, labels: Te
 
 
 @pytest.mark.parametrize("batch_size", [2, 1])
-def test_sensitivities_are_mean_squares_of_finite_differences_of_the_loss(batch_size):
+def test_sensitivities_are_mean_squares_of_finite_differences_of_each_pictures_loss(batch_size):
     model = model_for("baseline")
     model.train()(noise_bytes(8, 16) / 255)  # batch statistics that are not the initial ones
     pictures, labels = noise_bytes(2, 16, seed=1), torch.tensor([0, 2])
@@ -166,9 +166,18 @@ def test_sensitivities_are_mean_squares_of_finite_differences_of_the_loss(batch_
         shifts = 1e-3 * np.eye(3 * 2 * 8 * 2 * 8).reshape(-1, 3, 2, 8, 2, 8)
         target = labels[number].expand(len(shifts))
         above, below = (loss_of_coefficients(model, coefficients[number] + s * shifts, target) for s in (1, -1))
-        slope = ((above - below) / 2e-3 / batch_size).reshape(3, 2, 8, 2, 8)  # the loss is a batch's mean
+        slope = ((above - below) / 2e-3).reshape(3, 2, 8, 2, 8)
         squares += (slope**2).sum((1, 3))
     assert np.allclose(found.numpy(), squares / 8, rtol=1e-2, atol=1e-3 * (squares / 8).max())
+
+
+def test_every_picture_weighs_the_same_in_the_sensitivities_however_they_are_batched():
+    model, pictures, labels = model_for("baseline"), noise_bytes(5, 16, seed=3), torch.tensor([0, 2, 1, 1, 0])
+    in_fours = sensitivity(model, zip(pictures.split(4), labels.split(4), strict=True))  # four pictures, then one
+    one_by_one = sensitivity(model, zip(pictures.split(1), labels.split(1), strict=True))
+    backwards = sensitivity(model, zip(pictures.flip(0).split(4), labels.flip(0).split(4), strict=True))
+    assert torch.allclose(in_fours, one_by_one, rtol=1e-4)
+    assert torch.allclose(in_fours, backwards, rtol=1e-4)
 
 
 def test_initial_tables_are_inverse_to_sensitivity_and_reach_q_max_at_the_least_sensitive_luma_frequency():
@@ -208,6 +217,8 @@ def test_every_round_starts_from_the_same_table():
     assert torch.equal(initial_tables(recipe(), model_for("baseline"), clean), torch.ones(1, 2, 8, 8))
     standard = initial_tables(recipe(initial_tables="standard"), model_for("baseline"), clean)
     assert (standard[0, 0, 0, 0].item(), standard[0, 1, 7, 7].item()) == (16, 99)  # Annex K's corners
+    fine = initial_tables(recipe(initial_tables="standard at quality 90"), model_for("baseline"), clean)
+    assert (fine[0, 0, 0, 0].item(), fine[0, 1, 7, 7].item()) == (3, 20)  # a fifth of them, rounded, as cjpeg does
 
 
 @pytest.mark.parametrize("bits", [8, 11])

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from jpegdl.codec.jpegfile import STANDARD_TABLES
+from jpegdl.codec.jpegfile import STANDARD_TABLES, scale_standard
 from jpegdl.codec.layer import MAX_STEP, MIN_STEP, JPEGLayer
 from jpegdl.pairs.classifier import Classifier
 from jpegdl.pairs.prepare import to_unit
@@ -23,6 +23,8 @@ def initial_tables(recipe: Recipe, baseline: Classifier, clean: Prepared) -> Ten
             tables = mean_absolute_tables(clean.batches(), recipe.bits or 8, baseline.mean.device)
         case "standard":
             tables = torch.tensor(STANDARD_TABLES, dtype=torch.float32)
+        case "standard at quality 90":
+            tables = torch.tensor(scale_standard(90), dtype=torch.float32)
         case "ones":
             tables = torch.ones(2, 8, 8)
     return tables.expand(recipe.rounds, 2, 8, 8).clone()

@@ -18,6 +18,7 @@ from jpegdl.pairs.classifier import Classifier, TableLayer, table_layer
 from jpegdl.pairs.prepare import to_unit
 from jpegdl.training import processes
 from jpegdl.training.data import Batch, Prepared, TrainingSet
+from jpegdl.training.precision import slow_layers_in_float32
 from jpegdl.training.recipes import Recipe, shared_settings
 
 
@@ -66,7 +67,8 @@ def fit(
     network = processes.together(model)
     for number in range(len(history) + 1, recipe.epochs + 1):
         started = time.perf_counter()
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        random_state = torch.random.fork_rng([device] if device.type == "cuda" else [])
+        with random_state, slow_layers_in_float32(model, device):
             torch.manual_seed((seed * 1_000_003 + number) * 1009 + processes.rank())  # dropout, noise
             batches = train.batches(epoch_generator(seed, number))
             loss, accuracy = _train_epoch(network, layer, optimizers, recipe, batches, number, train.steps, precision)

@@ -8,7 +8,7 @@ Start = Literal["scratch", "imagenet"]
 Augmentation = Literal["resized crop", "shifted crop", "strong"]
 Optimizer = Literal["sgd", "adamw"]
 TableOptimizer = Literal["adam", "sgd", "none"]
-InitialTables = Literal["inverse sensitivity", "mean absolute", "standard", "ones"]
+InitialTables = Literal["inverse sensitivity", "mean absolute", "standard", "standard at quality 90", "ones"]
 Place = Literal["input", "first relu"]
 
 

@@ -14,8 +14,9 @@ from jpegdl.pairs.prepare import to_unit
 def sensitivity(baseline: Classifier, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
     """Mean over blocks of (d loss / d coefficient)^2, (3, 8, 8) float64: Y, Cb, Cr; unit 1 / grey level^2.
 
-    `batches`: clean training pictures, uint8 (B, 3, H, W), and their labels (B,); loss = mean cross-entropy of a batch;
-    the network is in evaluation mode. Only ratios between frequencies matter to `inverse_sensitivity_tables`.
+    `batches`: clean training pictures, uint8 (B, 3, H, W), and their labels (B,); loss = a picture's own cross-entropy,
+    so every picture weighs the same, however they are batched; the network is in evaluation mode. Only ratios between
+    frequencies matter to `inverse_sensitivity_tables`.
     """
     device = baseline.mean.device
     codec = JPEGLayer(torch.ones(2, 8, 8), 1.0).to(device)
@@ -26,7 +27,7 @@ def sensitivity(baseline: Classifier, batches: Iterable[tuple[Tensor, Tensor]]) 
             coefficients = codec.coefficients(to_unit(chunk.to(device)))
         coefficients.requires_grad_()
         logits = baseline(codec.to_images(coefficients, *chunk.shape[-2:]))
-        loss = cross_entropy(logits, target.to(device))
+        loss = cross_entropy(logits, target.to(device), reduction="sum")  # a mean would divide by the batch's size
         (gradient,) = torch.autograd.grad(loss, coefficients)
         total += gradient.double().square().sum(dim=(0, 2)).cpu()
         blocks += gradient.shape[0] * gradient.shape[2]

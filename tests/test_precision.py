@@ -1,0 +1,57 @@
+import pytest
+import torch
+from torch import nn
+
+from jpegdl.training.precision import slow_layers_in_float32
+
+
+def convolutions() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(8, 8, 3, padding=1, groups=8),
+        nn.Conv2d(8, 8, 5, padding=2, groups=8),
+        nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=8),
+        nn.Conv2d(8, 16, 1),
+    )
+
+
+def run(network: nn.Module, images: torch.Tensor) -> list[torch.dtype]:
+    """The type of what each convolution computes with, by its weight's gradient path: dtype that reaches conv2d."""
+    seen: list[torch.dtype] = []
+    original = torch.nn.functional.conv2d
+
+    def spy(input, weight, *rest):
+        seen.append(torch.float32 if not torch.is_autocast_enabled("cpu") else torch.bfloat16)
+        return original(input, weight, *rest)
+
+    with pytest.MonkeyPatch.context() as patch, torch.autocast("cpu", torch.bfloat16):
+        patch.setattr(torch.nn.functional, "conv2d", spy)
+        network(images)
+    return seen
+
+
+def test_only_depthwise_convolutions_with_a_stride_or_five_values_leave_bfloat16_and_only_inside():
+    network, images = convolutions(), torch.rand(2, 8, 16, 16)
+    half, full = torch.bfloat16, torch.float32
+    assert run(network, images) == [half, half, half, half]
+    with slow_layers_in_float32(network, torch.device("cpu")):
+        assert run(network, images) == [half, full, full, half]
+    assert run(network, images) == [half, half, half, half]
+    with slow_layers_in_float32(network, torch.device("meta")):  # another device's kernels are its own business
+        assert run(network, images) == [half, half, half, half]
+
+
+def test_without_autocast_nothing_changes_and_gradients_stay_close_to_float32_with_it():
+    network, images = convolutions(), torch.rand(2, 8, 16, 16)
+    network(images).square().sum().backward()
+    exact = [p.grad.clone() for p in network.parameters()]
+    network.zero_grad()
+    with slow_layers_in_float32(network, torch.device("cpu")):
+        network(images).square().sum().backward()
+        assert all(torch.equal(p.grad, e) for p, e in zip(network.parameters(), exact, strict=True))
+        network.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            output = network(images)
+        assert output.dtype == torch.bfloat16
+        output.float().square().sum().backward()
+    assert all((p.grad - e).norm() <= 0.03 * e.norm() for p, e in zip(network.parameters(), exact, strict=True))
