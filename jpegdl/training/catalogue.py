@@ -88,7 +88,7 @@ _FINE_TUNING: Mapping[str, Any] = {
     "cosine": True,
     "warmup_epochs": 1,
 }
-# A layer that cuts brightness off spoils a trained network, so first tables that do not are tried beside the usual ones.
+# A layer that cuts brightness off spoils a trained network, so others are tried beside the usual first tables.
 _FIRST_TABLES: Mapping[str, Mapping[str, Any]] = {
     "": {},
     "ones": {"initial_tables": "ones"},
@@ -166,9 +166,7 @@ def _rows() -> Iterator[Recipe]:
     flowers17, cub50 = (_row(_FINE, dataset=dataset) for dataset in ("flowers17", "cub50"))
     yield from (flowers17, cub50)
     fine_tuned = (
-        replace(
-            _FINE, architecture="timm:tf_efficientnet_lite0", dataset=dataset, **(_FINE_TUNING | {"epochs": epochs})
-        )
+        replace(_FINE, architecture="timm:tf_efficientnet_lite0", dataset=dataset, epochs=epochs, **_FINE_TUNING)
         for dataset, epochs in (("cub50", 30), ("pets", 10))
     )
     yield from _variations(fine_tuned, _FIRST_TABLES)

@@ -1,6 +1,6 @@
 """Which convolutions a CPU trains faster in float32 than in bfloat16."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -17,7 +17,7 @@ def slow_layers_in_float32(model: nn.Module, device: torch.device) -> Iterator[N
     """
     layers = [module for module in model.modules() if _is_slow(module)] if device.type == "cpu" else []
     for layer in layers:
-        layer.forward = _in_float32(layer)  # type: ignore[method-assign]
+        layer.forward = _in_float32(layer)
     try:
         yield
     finally:
@@ -31,13 +31,13 @@ def _is_slow(module: nn.Module) -> bool:
     return max(module.stride) > 1 or max(module.kernel_size) > 3
 
 
-def _in_float32(layer: nn.Module):  # type: ignore[no-untyped-def]
+def _in_float32(layer: nn.Module) -> Callable[[Tensor], Tensor]:
     inherited = layer.forward
 
     def forward(images: Tensor) -> Tensor:
         if not torch.is_autocast_enabled("cpu"):
-            return inherited(images)  # type: ignore[no-any-return]
+            return inherited(images)
         with torch.autocast("cpu", enabled=False):
-            return inherited(images.float()).bfloat16()  # type: ignore[no-any-return]
+            return inherited(images.float()).bfloat16()
 
     return forward
