@@ -10,8 +10,8 @@ import torch
 
 from jpegdl.analysis.attacks import EPSILONS
 from jpegdl.analysis.grid import evaluate_grid
-from jpegdl.analysis.paper import listing
-from jpegdl.analysis.report import results_markdown, robustness_markdown, verdict
+from jpegdl.analysis.results.paper import listing
+from jpegdl.analysis.results.report import results_markdown, robustness_markdown, verdict
 from jpegdl.analysis.robustness import attack_pair
 from jpegdl.analysis.suites import STRONG_EPSILONS, paper_suite, strong_suite
 from jpegdl.codec.jpegfile import cjpeg_qtables_text

@@ -95,6 +95,17 @@ def forbidden_room_imports(modules: Sequence[Module], room: str) -> list[str]:
     ]
 
 
+def imports_report_text(modules: Sequence[Module]) -> list[str]:
+    """Imports of the report's text by what is computed about a pair."""
+    return [
+        module.at(node, f"imports {name}")
+        for module in modules
+        if module.room == "analysis" and not module.path.startswith("jpegdl/analysis/results/")
+        for node, name in imports(module)
+        if is_inside(name, "jpegdl.analysis.results")
+    ]
+
+
 def forbidden_app_imports(modules: Sequence[Module]) -> list[str]:
     allowed = ("jpegdl.ui", "jpegdl.pairs", "jpegdl.analysis", "jpegdl.training.draws")
     return [
@@ -219,6 +230,10 @@ def test_analysis_imports_only_pairs_and_codec(modules: list[Module]) -> None:
     assert forbidden_room_imports(modules, "analysis") == []
 
 
+def test_what_is_computed_about_a_pair_does_not_import_the_reports_text(modules: list[Module]) -> None:
+    assert imports_report_text(modules) == []
+
+
 def test_training_imports_only_pairs_codec_and_analysis_evaluate(modules: list[Module]) -> None:
     assert forbidden_room_imports(modules, "training") == []
 
@@ -308,6 +323,8 @@ def library(name: str) -> Rule:
         (room("training"), "jpegdl/training/loop.py", "from jpegdl.analysis import attacks"),
         (room("training"), "jpegdl/training/loop.py", "from jpegdl.analysis.evaluation import logits"),
         (room("ui"), "jpegdl/ui/compare.py", "from jpegdl.training.data import prepare"),
+        (imports_report_text, "jpegdl/analysis/grid.py", "from jpegdl.analysis.results.grid import read_grid"),
+        (imports_report_text, "jpegdl/analysis/grid.py", "from jpegdl.analysis import results"),
         (forbidden_app_imports, "app.py", "from jpegdl.codec import layer"),
         (app_libraries, "app.py", "import numpy as np"),
         (library("gradio"), "jpegdl/pairs/checkpoints.py", "import gradio as gr"),
@@ -345,6 +362,12 @@ def test_each_rule_reports_a_violation(rule: Rule, path: str, source: str) -> No
         ),
         (room("training"), "jpegdl/training/loop.py", "from jpegdl.analysis.evaluate import logits"),
         (room("training"), "jpegdl/training/loop.py", "from jpegdl.analysis import evaluate"),
+        (
+            imports_report_text,
+            "jpegdl/analysis/results/report.py",
+            "from jpegdl.analysis.results.grid import read_grid",
+        ),
+        (imports_report_text, "jpegdl/analysis/results/grid.py", "from jpegdl.analysis.grid import Grid"),
         (
             forbidden_app_imports,
             "app.py",

@@ -8,7 +8,7 @@ import pytest
 
 from jpegdl.analysis.compression import Compression
 from jpegdl.analysis.figures import colour_at, gradient_css
-from jpegdl.analysis.report import verdict
+from jpegdl.analysis.results.report import verdict
 from jpegdl.codec.jpegfile import STANDARD_TABLES, Change, JPEGFile
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import Arm

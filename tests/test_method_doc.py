@@ -10,7 +10,7 @@ from unicodedata import normalize
 import pytest
 
 from jpegdl.analysis import attacks, suites
-from jpegdl.analysis.robustness_section import MANY_STEPS
+from jpegdl.analysis.results.robustness import MANY_STEPS
 from jpegdl.codec import color, dct, quantizer, variants
 from jpegdl.codec.featurelayer import FeatureJPEGLayer
 from jpegdl.codec.layer import MIN_STEP, JPEGLayer

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jpegdl.analysis import paper
-from jpegdl.analysis.paper import CONTROLS, DATA, METHODS, PAPER, PaperFigure, difference_of, listing
+from jpegdl.analysis.results import paper
+from jpegdl.analysis.results.paper import CONTROLS, DATA, METHODS, PAPER, PaperFigure, difference_of, listing
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.recipes import Recipe
 

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from jpegdl.analysis.claims import CLAIMS, Evidence, claims_section, verdict_on
 from jpegdl.analysis.grid import FORMS, Grid
-from jpegdl.analysis.grid_section import grid_section, read_grid
-from jpegdl.analysis.paper import PAPER
-from jpegdl.analysis.report import results_markdown, robustness_markdown, verdict
+from jpegdl.analysis.results.claims import CLAIMS, Evidence, claims_section, verdict_on
+from jpegdl.analysis.results.grid import grid_section, read_grid
+from jpegdl.analysis.results.paper import PAPER
+from jpegdl.analysis.results.report import results_markdown, robustness_markdown, verdict
+from jpegdl.analysis.results.robustness import REQUIRED, finding, read_rows, robustness_section
+from jpegdl.analysis.results.runs import Effect, gather
 from jpegdl.analysis.robustness import GradientChecks, RobustAccuracy, masking_signs
-from jpegdl.analysis.robustness_section import REQUIRED, finding, read_rows, robustness_section
-from jpegdl.analysis.runs import Effect, gather
 from jpegdl.analysis.suites import Attack, paper_suite, strong_suite
 from jpegdl.pairs.card import PairCard, card_from_json, card_to_json
 from jpegdl.pairs.classifier import ARMS

@@ -3,7 +3,7 @@
 from html import escape
 from typing import Any
 
-from jpegdl.analysis.paper import PAPER
+from jpegdl.analysis.results.paper import PAPER
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.ui.fragments import ARM_NAMES, definitions

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jpegdl.analysis.compression import Compression
-from jpegdl.analysis.report import format_p, verdict
-from jpegdl.analysis.runs import departures
+from jpegdl.analysis.results.report import format_p, verdict
+from jpegdl.analysis.results.runs import departures
 from jpegdl.codec.jpegfile import JPEGFile
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import ARMS, Arm

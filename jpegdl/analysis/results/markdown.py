@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from jpegdl.analysis.runs import Effect, mean_and_deviation
+from jpegdl.analysis.results.runs import Effect, mean_and_deviation
 from jpegdl.pairs.classifier import Arm
 from jpegdl.pairs.comparison import Comparison
 

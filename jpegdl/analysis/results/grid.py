@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from jpegdl.analysis.grid import FORMS, Form, Grid
-from jpegdl.analysis.markdown import format_p, share, table
+from jpegdl.analysis.results.markdown import format_p, share, table
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.comparison import Comparison
 

@@ -2,12 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 
-from jpegdl.analysis.claims import claims_section
-from jpegdl.analysis.grid_section import grid_section, read_grid
-from jpegdl.analysis.markdown import effect_text, format_p, share, signed, table
-from jpegdl.analysis.robustness_section import read_rows, robustness_section
-from jpegdl.analysis.run_tables import controls_section, runs_section
-from jpegdl.analysis.runs import TrainedRun, departures, gain, gather, groups, mean_and_deviation, meaning, points
+from jpegdl.analysis.results.claims import claims_section
+from jpegdl.analysis.results.grid import grid_section, read_grid
+from jpegdl.analysis.results.markdown import effect_text, format_p, share, signed, table
+from jpegdl.analysis.results.robustness import read_rows, robustness_section
+from jpegdl.analysis.results.runs import (
+    TrainedRun,
+    departures,
+    gain,
+    gather,
+    groups,
+    mean_and_deviation,
+    meaning,
+    points,
+)
+from jpegdl.analysis.results.tables import controls_section, runs_section
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.comparison import Comparison

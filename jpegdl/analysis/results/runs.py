@@ -8,7 +8,7 @@ from typing import Any
 
 from scipy.stats import fisher_exact, ttest_1samp
 
-from jpegdl.analysis.paper import CONTROLS, DATA, METHODS, PAPER, PaperFigure, difference_of, network_of
+from jpegdl.analysis.results.paper import CONTROLS, DATA, METHODS, PAPER, PaperFigure, difference_of, network_of
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import Arm
 from jpegdl.pairs.comparison import Comparison

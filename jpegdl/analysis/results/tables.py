@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from jpegdl.analysis.markdown import NOTHING, effect_text, format_p, share, signed, table
-from jpegdl.analysis.paper import accuracy_text
-from jpegdl.analysis.runs import (
+from jpegdl.analysis.results.markdown import NOTHING, effect_text, format_p, share, signed, table
+from jpegdl.analysis.results.paper import accuracy_text
+from jpegdl.analysis.results.runs import (
     TrainedRun,
     accuracies,
     ahead_of,
