@@ -1,10 +1,10 @@
 """Entry point of the Space and of `make demo`: load the pairs, build the page, serve it."""
 
-from jpegdl.ui.environment import prepare_environment
+from jpegdl.server.environment import prepare_environment
 
 prepare_environment()
 
-from jpegdl.ui.zerogpu import ON_ZEROGPU, gpu  # before torch
+from jpegdl.server.zerogpu import ON_ZEROGPU, gpu  # before torch
 
 # isort: split
 import argparse
@@ -18,11 +18,11 @@ from jpegdl.analysis.explain import Target
 from jpegdl.analysis.picture import PictureComparison, compare_picture
 from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.checkpoints import CheckpointError, ModelPair, load_pairs
+from jpegdl.server.serving import serve
 from jpegdl.training.draws import make_draw
 from jpegdl.ui.events import Draw
 from jpegdl.ui.menus import best_illustrated_first
 from jpegdl.ui.page import CSS, build_demo
-from jpegdl.ui.server import serve
 
 ROOT = Path(__file__).parent
 DEVICE = "cuda" if ON_ZEROGPU or torch.cuda.is_available() else "cpu"

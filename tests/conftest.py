@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from jpegdl.ui.environment import prepare_environment
+from jpegdl.server.environment import prepare_environment
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # torch, where several test runs share a machine
 prepare_environment()  # as app.py does: no telemetry, and a private folder for uploads

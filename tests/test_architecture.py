@@ -17,10 +17,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "pairs": ("jpegdl.codec",),
     "analysis": ("jpegdl.codec", "jpegdl.pairs"),
     "training": ("jpegdl.codec", "jpegdl.pairs", "jpegdl.analysis.evaluate"),
-    "ui": ("jpegdl.codec", "jpegdl.pairs", "jpegdl.analysis"),
+    "server": ("jpegdl.pairs",),
+    "ui": ("jpegdl.codec", "jpegdl.pairs", "jpegdl.analysis", "jpegdl.server"),
 }
 ONLY_IN: dict[str, tuple[str, ...]] = {
-    "gradio": ("app.py", "jpegdl/ui/"),
+    "gradio": ("app.py", "jpegdl/server/", "jpegdl/ui/"),
     "pytorch_grad_cam": ("jpegdl/analysis/explain.py",),
     "matplotlib": ("jpegdl/analysis/figures.py",),
     "argparse": ("app.py", "jpegdl/__main__.py"),
@@ -107,7 +108,7 @@ def imports_report_text(modules: Sequence[Module]) -> list[str]:
 
 
 def forbidden_app_imports(modules: Sequence[Module]) -> list[str]:
-    allowed = ("jpegdl.ui", "jpegdl.pairs", "jpegdl.analysis", "jpegdl.training.draws")
+    allowed = ("jpegdl.ui", "jpegdl.server", "jpegdl.pairs", "jpegdl.analysis", "jpegdl.training.draws")
     return [
         module.at(node, f"imports {name}")
         for module in modules
@@ -238,7 +239,11 @@ def test_training_imports_only_pairs_codec_and_analysis_evaluate(modules: list[M
     assert forbidden_room_imports(modules, "training") == []
 
 
-def test_ui_imports_only_analysis_pairs_and_codec(modules: list[Module]) -> None:
+def test_server_imports_only_pairs(modules: list[Module]) -> None:
+    assert forbidden_room_imports(modules, "server") == []
+
+
+def test_ui_imports_only_server_analysis_pairs_and_codec(modules: list[Module]) -> None:
     assert forbidden_room_imports(modules, "ui") == []
 
 
@@ -250,7 +255,7 @@ def test_app_imports_no_library_but_spaces_torch_and_gradio(modules: list[Module
     assert app_libraries(modules) == []
 
 
-def test_gradio_is_imported_only_in_ui_and_app(modules: list[Module]) -> None:
+def test_gradio_is_imported_only_in_server_ui_and_app(modules: list[Module]) -> None:
     assert imports_outside_their_place(modules, "gradio") == []
 
 
@@ -322,6 +327,8 @@ def library(name: str) -> Rule:
         (room("analysis"), "jpegdl/analysis/evaluate.py", "import jpegdl.training.data"),
         (room("training"), "jpegdl/training/loop.py", "from jpegdl.analysis import attacks"),
         (room("training"), "jpegdl/training/loop.py", "from jpegdl.analysis.evaluation import logits"),
+        (room("server"), "jpegdl/server/serving.py", "from jpegdl.ui import page"),
+        (room("server"), "jpegdl/server/uploads.py", "from jpegdl.analysis import figures"),
         (room("ui"), "jpegdl/ui/compare.py", "from jpegdl.training.data import prepare"),
         (imports_report_text, "jpegdl/analysis/grid.py", "from jpegdl.analysis.results.grid import read_grid"),
         (imports_report_text, "jpegdl/analysis/grid.py", "from jpegdl.analysis import results"),
@@ -375,6 +382,7 @@ def test_each_rule_reports_a_violation(rule: Rule, path: str, source: str) -> No
         ),
         (app_libraries, "app.py", "import os\nimport spaces\nimport torch\nimport gradio as gr"),
         (library("gradio"), "jpegdl/ui/compare.py", "import gradio as gr"),
+        (library("gradio"), "jpegdl/server/serving.py", "import gradio as gr"),
         (library("gradio"), "jpegdl/pairs/checkpoints.py", "import gradio_like"),
         (library("art"), "jpegdl/analysis/attacks.py", "from importlib import import_module\nimport_module('art')"),
         (library("timm"), "jpegdl/pairs/networks/library.py", "def f():\n    import timm"),

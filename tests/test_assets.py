@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from jpegdl.codec.jpegfile import read_tables, scale_standard
-from jpegdl.ui.uploads import read_upload
+from jpegdl.server.uploads import read_upload
 
 ASSETS = Path(__file__).parents[1] / "assets"
 FILES = sorted(path.name for path in (ASSETS / "examples").iterdir())

@@ -21,9 +21,9 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.card import PairCard, card_from_json
+from jpegdl.server.uploads import MISSING, NOT_A_PICTURE
 from jpegdl.ui.menus import EXAMPLES as MENU
 from jpegdl.ui.menus import UNKNOWN
-from jpegdl.ui.uploads import MISSING, NOT_A_PICTURE
 from tests.conftest import EXAMPLES
 from tests.test_page import CHECKPOINTS, PAIR, PICTURES, SECONDS, App, shared_app
 

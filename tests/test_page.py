@@ -33,12 +33,12 @@ from jpegdl.pairs.card import card_from_json
 from jpegdl.pairs.checkpoints import ModelPair, load_pair, load_pairs
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.prepare import prepare
+from jpegdl.server.serving import serve
+from jpegdl.server.uploads import MISSING, NOT_A_PICTURE, read_upload
 from jpegdl.ui.compare import Shown, compare_upload
 from jpegdl.ui.menus import AS_TRAINED, FORMULA, OWN, SHARED, TRUE, UNKNOWN, best_illustrated_first
 from jpegdl.ui.menus import EXAMPLES as MENU
 from jpegdl.ui.page import build_demo
-from jpegdl.ui.server import serve
-from jpegdl.ui.uploads import MISSING, NOT_A_PICTURE, read_upload
 from tests.conftest import EXAMPLES, unused_port
 from tests.hostile import hostile_pictures
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jpegdl.ui.results import save_bytes, save_png
+from jpegdl.server.results import save_bytes, save_png
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])

@@ -20,11 +20,11 @@ import httpx
 import pytest
 
 from jpegdl.analysis import explain
-from jpegdl.ui.environment import prepare_environment, results_folder
-from jpegdl.ui.picture import SafeImage, refusal
-from jpegdl.ui.results import save_bytes, save_png
-from jpegdl.ui.server import FILE_SECONDS, MIB, BodyLimit, launch_settings, queue_settings, serve, sweep
-from jpegdl.ui.uploads import MAX_BYTES, NOT_A_PICTURE, UNREADABLE, Refused, read_upload
+from jpegdl.server.environment import prepare_environment, results_folder
+from jpegdl.server.picture import SafeImage, refusal
+from jpegdl.server.results import save_bytes, save_png
+from jpegdl.server.serving import FILE_SECONDS, MIB, BodyLimit, launch_settings, queue_settings, serve, sweep
+from jpegdl.server.uploads import MAX_BYTES, NOT_A_PICTURE, UNREADABLE, Refused, read_upload
 from tests.conftest import EXAMPLES, unused_port
 
 MARK = {"_type": "gradio.FileData"}
@@ -303,7 +303,7 @@ def test_the_sweep_deletes_old_parts_and_results_and_nothing_else(tmp_path):
 
 def test_the_server_sweeps_while_it_runs(monkeypatch):
     swept = threading.Event()
-    monkeypatch.setattr("jpegdl.ui.server.sweep", lambda _folder: swept.set())
+    monkeypatch.setattr("jpegdl.server.serving.sweep", lambda _folder: swept.set())
 
     async def run() -> None:
         async with launch_settings()["app_kwargs"]["lifespan"](None):
@@ -322,7 +322,7 @@ def test_the_server_sweeps_while_it_runs(monkeypatch):
         "/gradio_api/file=/etc/passwd",
         "/gradio_api/file=/proc/self/environ",
         f"/gradio_api/file={Path(__file__)}",
-        f"/gradio_api/file={ROOT / 'jpegdl/ui/server.py'}",
+        f"/gradio_api/file={ROOT / 'jpegdl/server/serving.py'}",
         "/gradio_api/file=..%2f..%2f..%2f..%2fetc%2fpasswd",
         "/gradio_api/file=file:///etc/passwd",
         "/gradio_api/file=http://127.0.0.1/secret",
@@ -346,7 +346,7 @@ def test_nothing_is_served_that_is_not_for_visitors(client, other_hosts, path):
 
 
 @pytest.mark.parametrize("marked", [True, False], ids=["marked as a file", "unmarked"])
-@pytest.mark.parametrize("path", ["/etc/passwd", str(ROOT / "jpegdl/ui/server.py"), "../../etc/passwd", "/"])
+@pytest.mark.parametrize("path", ["/etc/passwd", str(ROOT / "jpegdl/server/serving.py"), "../../etc/passwd", "/"])
 def test_a_forged_path_is_refused_without_naming_it(client, path, marked):
     kind, error = call(client, file_data(path) if marked else {"path": path})
     assert kind == "error"
@@ -412,7 +412,7 @@ def run_python(code: str, **environment: str) -> str:
 def test_the_upload_folder_is_private_and_gone_when_the_process_ends():
     code = """
 import os, stat, threading
-from jpegdl.ui.environment import prepare_environment
+from jpegdl.server.environment import prepare_environment
 folder = prepare_environment()
 assert folder == prepare_environment() and stat.S_IMODE(folder.stat().st_mode) == 0o700
 if os.fork() == 0:
@@ -429,7 +429,7 @@ print(folder, os.environ["GRADIO_ANALYTICS_ENABLED"], os.environ["OMP_NUM_THREAD
 def test_what_was_set_outside_is_kept(tmp_path):
     code = """
 import os
-from jpegdl.ui.environment import prepare_environment
+from jpegdl.server.environment import prepare_environment
 print(prepare_environment(), os.environ["OMP_NUM_THREADS"])
 """
     assert run_python(code, GRADIO_TEMP_DIR=str(tmp_path), OMP_NUM_THREADS="7") == f"{tmp_path} 7"
@@ -440,7 +440,7 @@ def test_preparing_after_gradio_was_imported_is_an_error():
     code = """
 import sys
 sys.modules["gradio"] = sys
-from jpegdl.ui.environment import prepare_environment
+from jpegdl.server.environment import prepare_environment
 try:
     prepare_environment()
 except RuntimeError as error:
@@ -456,7 +456,7 @@ def test_without_the_spaces_package_the_gpu_decorator_changes_nothing():
     code = """
 import sys
 sys.modules["spaces"] = None
-from jpegdl.ui.zerogpu import ON_ZEROGPU, gpu
+from jpegdl.server.zerogpu import ON_ZEROGPU, gpu
 print(gpu(max) is max, ON_ZEROGPU, "torch" in sys.modules)
 """
     assert run_python(code, SPACES_ZERO_GPU="true") == "True False False"
@@ -469,7 +469,7 @@ asked = []
 fake = types.ModuleType("spaces")
 fake.GPU = lambda duration: (asked.append(duration), lambda function: lambda *values: ("on gpu", function(*values)))[1]
 sys.modules["spaces"] = fake
-from jpegdl.ui.zerogpu import ON_ZEROGPU, gpu
+from jpegdl.server.zerogpu import ON_ZEROGPU, gpu
 print(gpu(max)(1, 2), asked, ON_ZEROGPU)
 """
     assert run_python(code, SPACES_ZERO_GPU="true") == "('on gpu', 2) [5] True"

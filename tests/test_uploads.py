@@ -13,8 +13,8 @@ import pytest
 from PIL import Image, ImageFile
 
 from jpegdl.codec.jpegfile import read_tables
-from jpegdl.ui import uploads
-from jpegdl.ui.uploads import Refused, Upload, read_upload
+from jpegdl.server import uploads
+from jpegdl.server.uploads import Refused, Upload, read_upload
 from tests.hostile import hostile_pictures, picture, png, png_chunk, png_rows, progressive_with_scans, saved
 
 # Pillow warns of odd files; a server prints that once, so it must not decide anything here either.

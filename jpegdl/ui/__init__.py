@@ -1,1 +1,1 @@
-"""The web page: the only user of gradio besides app.py."""
+"""The web page."""

@@ -26,11 +26,11 @@ from jpegdl.codec.jpegfile import JPEGFile, encode
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS, Arm
 from jpegdl.pairs.prepare import prepare
+from jpegdl.server.results import save_bytes, save_png
+from jpegdl.server.uploads import Upload
 from jpegdl.ui import fragments
 from jpegdl.ui.menus import FORMULA, TRUE, read_quantizer, read_target, read_true_class
-from jpegdl.ui.results import save_bytes, save_png
 from jpegdl.ui.tables import tables_html
-from jpegdl.ui.uploads import Upload
 
 _RESIDUAL_GAINS = (8, 4, 2, 1)  # the first that keeps the difference between black and white, else 1
 _VIEW = 384  # pixels: side of the pictures on the page

@@ -15,14 +15,14 @@ from PIL import Image
 
 from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.checkpoints import ModelPair
+from jpegdl.server.picture import SafeImage, refusal
+from jpegdl.server.results import save_png
+from jpegdl.server.uploads import Refused, read_upload
 from jpegdl.ui import fragments
 from jpegdl.ui.about import about_pair
 from jpegdl.ui.compare import Analyse, Shown, compare_upload
 from jpegdl.ui.menus import ASSETS, EXAMPLES, UNKNOWN, stage_menu, target_menu, true_class_menu
-from jpegdl.ui.picture import SafeImage, refusal
-from jpegdl.ui.results import save_png
 from jpegdl.ui.tables import show_tables
-from jpegdl.ui.uploads import Refused, read_upload
 
 Pairs = Mapping[str, ModelPair]
 Draw = Callable[[int], tuple[Image.Image, str]]  # seed -> a test picture and its class

@@ -8,10 +8,11 @@ import gradio as gr
 from gradio.components import Component
 
 from jpegdl.pairs.checkpoints import CheckpointError
+from jpegdl.server.environment import results_folder
+from jpegdl.server.picture import SafeImage
 from jpegdl.ui import fragments
 from jpegdl.ui.about import about_pair
 from jpegdl.ui.compare import Analyse, Shown
-from jpegdl.ui.environment import results_folder
 from jpegdl.ui.events import (
     SEEDS,
     UPLOAD_LABEL,
@@ -27,7 +28,6 @@ from jpegdl.ui.events import (
     on_pair,
 )
 from jpegdl.ui.menus import AS_TRAINED, ASSETS, EXAMPLES, QUANTIZER_NAMES, stage_menu, target_menu, true_class_menu
-from jpegdl.ui.picture import SafeImage
 from jpegdl.ui.tables import ShownTables, show_tables
 
 STATIC = Path(__file__).parent / "static"

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from jpegdl.analysis.compression import table_hardness
 from jpegdl.codec.jpegfile import STANDARD_TABLES, cjpeg_qtables_text, integer_tables, tables_csv, tables_json
 from jpegdl.pairs.checkpoints import ModelPair
+from jpegdl.server.results import save_bytes
 from jpegdl.ui.heatmaps import tables_section
-from jpegdl.ui.results import save_bytes
 
 
 class ShownTables(NamedTuple):

@@ -8,7 +8,7 @@ from gradio.component_meta import ComponentMeta
 from gradio.data_classes import ImageData
 from gradio.utils import get_upload_folder, is_in_or_equal
 
-from jpegdl.ui.uploads import UNREADABLE
+from jpegdl.server.uploads import UNREADABLE
 
 TITLE = "Picture not accepted"
 

@@ -23,8 +23,8 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jpegdl.ui.environment import cpu_cores, prepare_environment
-from jpegdl.ui.uploads import MAX_BYTES
+from jpegdl.server.environment import cpu_cores, prepare_environment
+from jpegdl.server.uploads import MAX_BYTES
 
 MIB = 2**20
 UPLOAD_BYTES = MAX_BYTES + 2 * MIB  # one request to /upload: a picture and the form around it
