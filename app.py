@@ -22,7 +22,7 @@ from jpegdl.server.serving import serve
 from jpegdl.training.draws import make_draw
 from jpegdl.ui.events import Draw
 from jpegdl.ui.menus import best_illustrated_first
-from jpegdl.ui.page import CSS, build_demo
+from jpegdl.ui.page import CSS, FILES, build_demo
 
 ROOT = Path(__file__).parent
 DEVICE = "cuda" if ON_ZEROGPU or torch.cuda.is_available() else "cpu"
@@ -48,7 +48,7 @@ def main() -> None:
     PAIRS.update(best_illustrated_first(pairs))
     draws = make_draws(arguments.data) if arguments.data else {}
     demo = build_demo(PAIRS, refused, analyse, draws=draws)
-    serve(demo, seconds_per_analysis=seconds_per_analysis(), css_paths=CSS)
+    serve(demo, seconds_per_analysis=seconds_per_analysis(), files=FILES, css_paths=CSS)
 
 
 def make_draws(folder: Path) -> dict[str, Draw]:

@@ -24,6 +24,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jpegdl.server.environment import cpu_cores, prepare_environment
+from jpegdl.server.files import PageFiles, ServeFiles
 from jpegdl.server.uploads import MAX_BYTES
 
 MIB = 2**20
@@ -45,8 +46,11 @@ CLOSED_HERE = "This app does not offer that."
 DISK_FULL = "The server has no space for uploads now; try again in an hour, or use an example."
 
 
-def serve(demo: gr.Blocks, *, seconds_per_analysis: float, **page: Any) -> tuple[Any, str, str]:
-    """Queue and launch `demo` with every protection; `page` are further arguments of launch (css, head, theme ...).
+def serve(
+    demo: gr.Blocks, *, seconds_per_analysis: float, files: PageFiles | None = None, **page: Any
+) -> tuple[Any, str, str]:
+    """Queue and launch `demo` with every protection; `files` are the page's own scripts and styles, `page` further
+    arguments of launch (css, head, theme ...).
 
     Host and port come from GRADIO_SERVER_NAME (else this machine only) and GRADIO_SERVER_PORT (else the first free one
     from 7860). Returns what launch returns.
@@ -55,7 +59,7 @@ def serve(demo: gr.Blocks, *, seconds_per_analysis: float, **page: Any) -> tuple
     cv2.setNumThreads(1)
     refuse_to_fetch()
     demo.delete_cache = (SWEEP_SECONDS, FILE_SECONDS)
-    return demo.queue(**queue_settings(seconds_per_analysis)).launch(**launch_settings(), **page)
+    return demo.queue(**queue_settings(seconds_per_analysis)).launch(**launch_settings(files), **page)
 
 
 def queue_settings(seconds_per_analysis: float) -> dict[str, Any]:
@@ -67,10 +71,11 @@ def queue_settings(seconds_per_analysis: float) -> dict[str, Any]:
     }
 
 
-def launch_settings() -> dict[str, Any]:
+def launch_settings(files: PageFiles | None = None) -> dict[str, Any]:
     """Arguments of Blocks.launch for a public app; those that repeat a default would else follow the environment."""
+    middleware = [Middleware(BodyLimit), *([Middleware(ServeFiles, files)] if files else [])]
     return {
-        "app_kwargs": {"middleware": [Middleware(BodyLimit)], "lifespan": sweeping},
+        "app_kwargs": {"middleware": middleware, "lifespan": sweeping},
         "max_file_size": MAX_BYTES,
         "max_threads": 40,
         "state_session_capacity": 1000,

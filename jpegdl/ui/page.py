@@ -9,6 +9,7 @@ from gradio.components import Component
 
 from jpegdl.pairs.checkpoints import CheckpointError
 from jpegdl.server.environment import results_folder
+from jpegdl.server.files import page_files
 from jpegdl.server.picture import SafeImage
 from jpegdl.ui import fragments
 from jpegdl.ui.about import about_pair
@@ -32,6 +33,7 @@ from jpegdl.ui.tables import ShownTables, show_tables
 
 STATIC = Path(__file__).parent / "static"
 CSS = (STATIC / "page.css", STATIC / "layout.css")
+FILES = page_files(STATIC)  # scripts load each other from FILES.address(...)
 
 
 def build_demo(
