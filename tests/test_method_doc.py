@@ -81,7 +81,9 @@ def test_the_stated_settings_are_the_recipes():
     assert (RECIPES["cub200-resnet18"].input_size, RECIPES["cub200-resnet18"].epochs) == (224, 200)
     relu, unlimited = chosen("-first_relu"), chosen("-quantize_only")
     assert ({r.bits for r in relu}, {r.bits for r in unlimited}) == ({6}, {None})
-    rest = [recipe for recipe in RECIPES.values() if recipe not in (*relu, *unlimited)]
+    absolute = chosen("-mean_absolute")
+    assert {(r.bits, r.initial_tables) for r in absolute} == {(11, "mean absolute")}
+    rest = [recipe for recipe in RECIPES.values() if recipe not in (*relu, *unlimited, *absolute)]
     assert {recipe.dataset for recipe in rest if recipe.bits != 8} == {"imagenet", "imagenette"}
     assert {recipe.quantizer for recipe in RECIPES.values() if recipe.name.count("-") == 1} == {"five levels"}
 

@@ -83,14 +83,18 @@ def _found(evidence: Iterable[Evidence]) -> tuple[bool, bool]:
     return 1 in directions, -1 in directions
 
 
-def _gains(*datasets: str, difference: str = "") -> Callable[[Sequence[TrainedRun]], list[Evidence]]:
-    """JPEG-DL against its baseline on these data."""
+def _gains(*datasets: str) -> Callable[[Sequence[TrainedRun]], list[Evidence]]:
+    """The whole method against its baseline on these data."""
+    return _gains_of(lambda run: run.whole_method and run.dataset in datasets)
+
+
+def _gains_of(chosen: Callable[[TrainedRun], bool]) -> Callable[[Sequence[TrainedRun]], list[Evidence]]:
 
     def find(runs: Sequence[TrainedRun]) -> list[Evidence]:
         return [
             Evidence(run.card.name, effect.direction, effect_text(effect), tuple(limits(run)))
             for run in runs
-            if run.difference == difference and (not datasets or run.dataset in datasets)
+            if chosen(run)
             for effect in [gain(run)]
         ]
 
@@ -118,7 +122,7 @@ def _ahead(first: str, *seconds: str) -> Callable[[Sequence[TrainedRun]], list[E
 def _robust(runs: Sequence[TrainedRun]) -> list[Evidence]:
     found = []
     for run in runs:
-        if run.card.robustness and not run.difference:
+        if run.card.robustness and run.whole_method:
             direction, text = finding(read_rows(run.card.robustness))
             found.append(Evidence(run.card.name, direction, text, _of_stored_weights(run)))
     return found
@@ -128,7 +132,7 @@ def _files(runs: Sequence[TrainedRun]) -> list[Evidence]:
     """A direction as claimed needs files below RAW_BITS whose accuracy is within SAME_ACCURACY of the soft layer's."""
     found = []
     for run in runs:
-        if run.card.grid and not run.difference:
+        if run.card.grid and run.whole_method:
             grid = read_grid(run.card.grid)
             points, p = unpaired(grid.cells["file"]["jpegdl"], grid.cells["soft"]["jpegdl"])
             worse = (points < 0 and p < LEVEL) or grid.bits_per_pixel >= RAW_BITS
@@ -170,7 +174,12 @@ CLAIMS = (
         24,
         _ahead("", "additive_noise", "cubic", "straight_through"),
     ),
-    Claim("The layer gains in place of the first ReLU too", "table 7", 4, _gains(difference="first_relu")),
+    Claim(
+        "The layer gains in place of the first ReLU too",
+        "table 7",
+        4,
+        _gains_of(lambda run: run.difference == "first_relu"),
+    ),
     Claim("More robust to FGSM and PGD", "figure 3", None, _robust),
     Claim("Smaller files at the same accuracy", "first submission, not in the last version", None, _files),
     Claim("GradCAM++ maps that lie on the object", "figure 6", None, _unmeasured),

@@ -49,6 +49,11 @@ CONTROLS: Mapping[str, str] = {  # the end of a recipe's name -> what its layer 
     "zero_dc": "DC coefficients held at 0",
     "noop": "a layer that changes nothing",
 }
+FIRST_TABLES: Mapping[str, str] = {  # the whole method from other first tables than its recipe's; not in the paper
+    "ones": "JPEG-DL from tables of ones",
+    "mean_absolute": "JPEG-DL from mean absolute coefficients, 11 bits",
+    "standard90": "JPEG-DL from the standard's tables at quality 90",
+}
 METHODS: Mapping[str, str] = {  # in the paper's tables 6 and 7
     "additive_noise": "uniform noise instead of rounding",
     "cubic": "rounding with a cubic slope",

@@ -8,7 +8,16 @@ from typing import Any
 
 from scipy.stats import fisher_exact, ttest_1samp
 
-from jpegdl.analysis.results.paper import CONTROLS, DATA, METHODS, PAPER, PaperFigure, difference_of, network_of
+from jpegdl.analysis.results.paper import (
+    CONTROLS,
+    DATA,
+    FIRST_TABLES,
+    METHODS,
+    PAPER,
+    PaperFigure,
+    difference_of,
+    network_of,
+)
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import Arm
 from jpegdl.pairs.comparison import Comparison
@@ -38,8 +47,13 @@ class TrainedRun:
 
     @property
     def difference(self) -> str:
-        """End of the recipe's name: a key of CONTROLS or METHODS, or empty for the method itself."""
+        """End of the recipe's name: a key of CONTROLS, METHODS or FIRST_TABLES, or empty for the method itself."""
         return difference_of(self.recipe_name, self.dataset, self.card.architecture)
+
+    @property
+    def whole_method(self) -> bool:
+        """Is its layer the paper's, whatever tables it started from?"""
+        return self.difference in ("", *FIRST_TABLES)
 
     @property
     def figure(self) -> PaperFigure | None:
@@ -158,6 +172,8 @@ def limits(run: TrainedRun) -> list[str]:
             reasons.append("other network")
         if run.card.recipe.get("start", "scratch") != "scratch":
             reasons.append("from ImageNet weights")
+        if run.difference in FIRST_TABLES:
+            reasons.append("other first tables")
         reasons = reasons or ["not a cell of the paper's tables"]
     reasons += departures(run.card)
     return [*reasons, "one seed"] if len(run.seeds) == 1 else reasons
@@ -173,7 +189,8 @@ def groups(runs: Iterable[TrainedRun]) -> list[list[TrainedRun]]:
 
 def meaning(run: TrainedRun) -> str:
     """What the layer of this run is, in words."""
-    return CONTROLS.get(run.difference) or METHODS.get(run.difference) or run.difference or "JPEG-DL"
+    known = {"": "JPEG-DL", **CONTROLS, **METHODS, **FIRST_TABLES}
+    return known.get(run.difference, run.difference)
 
 
 def _seeds(card: PairCard) -> dict[int, Mapping[str, Comparison]]:
