@@ -23,6 +23,7 @@ from torch.optim import SGD
 
 from jpegdl import __main__ as program
 from jpegdl.codec.layer import JPEGLayer
+from jpegdl.commands import train as train_command
 from jpegdl.pairs.architectures import ARCHITECTURES, Architecture
 from jpegdl.pairs.checkpoints import load_pair
 from jpegdl.pairs.classifier import ARMS, Classifier, build_classifier
@@ -112,7 +113,7 @@ def worker(folder: str, data: str) -> None:
         return train_pair(*arguments)
 
     # In the middle of the program, because torchrun's processes can form one group only.
-    program.train_pair = observed  # type: ignore[attr-defined, assignment]
+    vars(train_command)["train_pair"] = observed
     sys.argv = command(data, f"{folder}/pairs/pair")
     sys.exit(program.main())
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from packaging.specifiers import SpecifierSet
 
-from jpegdl.__main__ import _parser
+from jpegdl.__main__ import parser
 from jpegdl.analysis.attacks import ART
 from jpegdl.pairs.card import card_from_json
 from jpegdl.pairs.weights import PACKAGES
@@ -144,12 +144,13 @@ def test_training_commands_are_accepted_by_the_command_line() -> None:
     words = [command[command.index("-m") + 2 :] for command in commands]
     assert {command[0] for command in words} == {"train", "evaluate", "attack", "record", "results"}
     for command in words:
-        _parser().parse_args(command)  # exits for a recipe or an option that does not exist
+        parser().parse_args(command)  # exits for a recipe or an option that does not exist
 
 
 def test_options_named_in_the_training_section_exist() -> None:
     text = section("Train a pair yourself")
-    known = {"--nproc-per-node", *re.findall(r"--[a-z-]+", (ROOT / "jpegdl/__main__.py").read_text(encoding="utf-8"))}
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "jpegdl/commands").glob("*.py"))
+    known = {"--nproc-per-node", *re.findall(r"--[a-z-]+", code)}
     assert set(re.findall(r"--[a-z][a-z-]+", text)) <= known
 
 

@@ -557,8 +557,8 @@ def test_with_other_epochs_the_milestones_keep_their_share(monkeypatch, tmp_path
         asked.append(plan)
         raise ZeroDivisionError
 
-    monkeypatch.setattr("jpegdl.__main__.train_pair", ask)
-    monkeypatch.setattr("jpegdl.__main__.read_dataset", lambda *_, **__: None)
+    monkeypatch.setattr("jpegdl.commands.train.train_pair", ask)
+    monkeypatch.setattr("jpegdl.commands.train.read_dataset", lambda *_, **__: None)
     with pytest.raises(ZeroDivisionError):
         command("train", "flowers17-resnet18", "--data", tmp_path, "--out", tmp_path / "x", "--epochs", epochs)
     assert (asked[0].epochs, list(asked[0].milestones)) == (epochs, milestones)

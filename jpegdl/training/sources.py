@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from jpegdl.pairs.architectures import architecture
 from jpegdl.training import processes
@@ -76,3 +77,9 @@ def prepared(examples: Examples, size: int, short_side: int) -> Prepared:
     if _streams(examples):
         return PreparedStream(examples, size, short_side, _WORKERS)
     return prepared_tensors(examples, size, short_side)
+
+
+def all_at_once(pictures: Prepared) -> tuple[Tensor, Tensor]:
+    """Every picture, uint8 (N, 3, S, S), and labels (N,)."""
+    images, labels = zip(*pictures.batches(), strict=True)
+    return torch.cat(images), torch.cat(labels)

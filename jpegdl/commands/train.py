@@ -1,0 +1,111 @@
+"""train: both arms of a recipe."""
+
+import argparse
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from jpegdl.analysis.results.paper import listing
+from jpegdl.analysis.results.report import verdict
+from jpegdl.commands.options import Commands, add_device
+from jpegdl.pairs.classifier import Arm
+from jpegdl.training import processes
+from jpegdl.training.catalogue import RECIPES
+from jpegdl.training.loop import Epoch
+from jpegdl.training.pair import Run, train_pair
+from jpegdl.training.readers import read_dataset
+from jpegdl.training.recipes import Recipe
+
+
+def add(commands: Commands) -> None:
+    train = commands.add_parser("train", help="train both arms of a recipe")
+    train.set_defaults(run=_train)
+    train.add_argument("recipe", nargs="?", choices=list(RECIPES), metavar="RECIPE", help="name of the recipe")
+    train.add_argument("--list", action="store_true", help="print the recipes with the paper's figures, and stop")
+    train.add_argument("--data", type=Path, help="folder of the data set")
+    train.add_argument("--download", action="store_true", help="let torchvision download the data set into --data")
+    train.add_argument("--out", type=Path, help="folder of the pair, such as checkpoints/NAME")
+    train.add_argument("--seeds", type=int, nargs="+", default=[0], help="the weights kept are those of the first")
+    train.add_argument("--baseline", type=Path, help="a pair whose baseline is taken instead of training the same one")
+    train.add_argument("--precision", choices=["bfloat16", "float32"], default="bfloat16", help="of the networks")
+    train.add_argument("--weights", type=Path, help="file of ImageNet weights, for recipes that start from them")
+    train.add_argument("--input-size", type=int, help="pixels, instead of the recipe's")
+    train.add_argument("--epochs", type=int, help="instead of the recipe's; the milestones keep their share")
+    train.add_argument("--resume", action="store_true", help="continue an interrupted run of the same recipe and seed")
+    add_device(train)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    if arguments.list:
+        print(listing(RECIPES.values()))
+        return
+    missing = [name for name in ("recipe", "data", "out") if getattr(arguments, name) is None]
+    if missing:
+        raise ValueError(f"{' and '.join(missing)} must be given; or --list the recipes")
+    with processes.processes(torch.device(arguments.device)) as device:
+        _train_on(arguments, device)
+
+
+def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
+    out: Path = arguments.out
+    state = out.with_name(f".{out.name}.training")
+    if out.exists():
+        raise ValueError(f"{out} exists; choose another --out or remove it")
+    if processes.rank() == 0 and state.exists() and not arguments.resume:
+        raise ValueError(f"{state} holds an interrupted run; pass --resume to continue it, or remove it")
+    recipe = _adapted(RECIPES[arguments.recipe], arguments.epochs, arguments.input_size)
+    run = Run(
+        seeds=arguments.seeds,
+        device=device,
+        report=_Progress(recipe.epochs),
+        precision=getattr(torch, arguments.precision),
+        commit=_commit(),
+        baseline=arguments.baseline,
+        weights=arguments.weights,
+    )
+    dataset = read_dataset(recipe.dataset, arguments.data, download=arguments.download)
+    pair = train_pair(recipe, dataset, out, run)
+    if processes.rank() == 0:
+        print(verdict(pair.card))
+
+
+def _adapted(recipe: Recipe, epochs: int | None, input_size: int | None) -> Recipe:
+    """The recipe with another number of epochs (milestones at the same share of them) or another input size."""
+    if epochs is not None:
+        shares = (round(milestone * epochs / recipe.epochs) for milestone in recipe.milestones)
+        milestones = tuple(milestone for milestone in shares if 0 < milestone < epochs)
+        recipe = replace(recipe, epochs=epochs, milestones=milestones)
+    return recipe if input_size is None else replace(recipe, input_size=input_size)
+
+
+class _Progress:
+    """A line an epoch, with a bar; rewritten in place on a terminal."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def __call__(self, seed: int, arm: Arm, epoch: Epoch) -> None:
+        done = round(20 * epoch.number / self.epochs)
+        rest = (self.epochs - epoch.number) * epoch.seconds / 60
+        line = (
+            f"seed {seed} {arm:8} [{'#' * done}{'.' * (20 - done)}] {epoch.number:3}/{self.epochs}  "
+            f"loss {epoch.loss:6.3f}  train {epoch.train_accuracy:6.1%}  validation {epoch.validation_accuracy:6.1%}  "
+            f"{epoch.seconds:5.1f} s, {rest:4.0f} min left"
+        )
+        last = epoch.number == self.epochs
+        print(
+            f"\r{line}" if sys.stdout.isatty() else line,
+            end="" if sys.stdout.isatty() and not last else "\n",
+            flush=True,
+        )
+
+
+def _commit() -> str:
+    """The commit of the working copy, or nothing where there is none."""
+    try:
+        return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
