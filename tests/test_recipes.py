@@ -1,6 +1,5 @@
 """Recipes as data, the catalogue of them, and one tiny epoch of every one."""
 
-import math
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from scipy.fft import dctn
 from torch import Tensor, nn
 
 from jpegdl.codec.featurelayer import FeatureJPEGLayer
@@ -21,11 +19,10 @@ from jpegdl.pairs.checkpoints import ModelPair, load_pair
 from jpegdl.pairs.classifier import ARMS, table_layer
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.data import Dataset, Examples
-from jpegdl.training.initial import mean_absolute_tables
 from jpegdl.training.pair import Run, train_pair
 from jpegdl.training.readers import READERS
 from jpegdl.training.recipes import Recipe, shared_settings
-from tests.tiny import colour_of, noise, noise_bytes
+from tests.tiny import colour_of, noise
 
 CPU = torch.device("cpu")
 
@@ -107,17 +104,6 @@ def test_the_settings_that_both_arms_share_are_those_of_network_and_data_alone()
     layer = {"place": "first relu", "quantizer": "clip", "rounds": 5, "bits": 6, "alpha": 2.0, "zero_dc": True}
     assert shared_settings(recipe(name="other", **layer)) == shared_settings(recipe())
     assert shared_settings(recipe(weight_decay=0.0)) != shared_settings(recipe())
-
-
-def test_mean_absolute_tables_are_twice_the_mean_over_the_root_of_the_number_of_levels():
-    pictures = noise_bytes(5, 16)
-    tables = mean_absolute_tables([(pictures[:2], torch.zeros(2)), (pictures[2:], torch.zeros(3))], 11, CPU)
-    red, green, blue = (pictures.numpy().astype(float) - 128).transpose(1, 0, 2, 3)
-    luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    planes = np.stack([luma, (blue - luma) / 1.772, (red - luma) / 1.402]).reshape(3, 5, 2, 8, 2, 8)
-    size = np.abs(dctn(planes, axes=(3, 5), norm="ortho")).mean((1, 2, 4))
-    expected = np.stack([size[0], (size[1] + size[2]) / 2]) * 2 / math.sqrt(1024)
-    assert np.allclose(tables.numpy(), expected, rtol=1e-5)
 
 
 # The catalogue

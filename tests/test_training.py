@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.fft import dctn, idctn
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from jpegdl.__main__ import main
@@ -25,12 +23,11 @@ from jpegdl.training.batches import tensor_batches
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.data import Dataset, Examples, PreparedTensors, TrainingSet, TrainingTensors, open_picture
 from jpegdl.training.describe import departures
-from jpegdl.training.initial import initial_tables, mean_absolute_tables
+from jpegdl.training.initial import initial_tables
 from jpegdl.training.loop import Epoch, constrain, fit, make_optimizers
 from jpegdl.training.pair import Run, train_pair
 from jpegdl.training.readers import read_dataset
 from jpegdl.training.recipes import Recipe
-from jpegdl.training.sensitivity import inverse_sensitivity_tables, sensitivity
 from tests.tiny import TINY, add_tiny, colour_of, noise_bytes, tables, write_flowers17
 
 CPU = torch.device("cpu")
@@ -136,76 +133,7 @@ def test_frozen_tables_want_no_gradient_dc_is_held_at_zero_and_alpha_follows_the
     assert torch.allclose(layer(grey), torch.full_like(grey, 128 / 255), atol=1e-5)
 
 
-# Sensitivities and initial tables
-
-
-def loss_of_coefficients(model: Classifier, coefficients: np.ndarray, labels: Tensor) -> np.ndarray:
-    """(P, 3, 2, 8, 2, 8) coefficients of P pictures 16x16, by scipy and JFIF's matrix -> cross-entropy of each."""
-    ycbcr = idctn(coefficients, axes=(3, 5), norm="ortho").reshape(-1, 3, 16, 16)
-    to_rgb = np.array([[1, 0, 1.402], [1, -0.114 * 1.772 / 0.587, -0.299 * 1.402 / 0.587], [1, 1.772, 0]])
-    rgb = (np.einsum("rc,pchw->prhw", to_rgb, ycbcr) + 128) / 255
-    with torch.no_grad():
-        return cross_entropy(model(torch.from_numpy(rgb)), labels, reduction="none").numpy()
-
-
-@pytest.mark.parametrize("batch_size", [2, 1])
-def test_sensitivities_are_mean_squares_of_finite_differences_of_each_pictures_loss(batch_size):
-    model = model_for("baseline")
-    model.train()(noise_bytes(8, 16) / 255)  # batch statistics that are not the initial ones
-    pictures, labels = noise_bytes(2, 16, seed=1), torch.tensor([0, 2])
-    found = sensitivity(model, zip(pictures.split(batch_size), labels.split(batch_size), strict=True))
-
-    model.double()
-    to_ycbcr = np.array(
-        [[0.299, 0.587, 0.114], [-0.299 / 1.772, -0.587 / 1.772, 0.5], [0.5, -0.587 / 1.402, -0.114 / 1.402]]
-    )
-    ycbcr = np.einsum("cr,prhw->pchw", to_ycbcr, pictures.numpy().astype(float) - 128)
-    coefficients = dctn(ycbcr.reshape(2, 3, 2, 8, 2, 8), axes=(3, 5), norm="ortho")
-    squares = np.zeros((3, 8, 8))
-    for number in range(2):
-        shifts = 1e-3 * np.eye(3 * 2 * 8 * 2 * 8).reshape(-1, 3, 2, 8, 2, 8)
-        target = labels[number].expand(len(shifts))
-        above, below = (loss_of_coefficients(model, coefficients[number] + s * shifts, target) for s in (1, -1))
-        slope = ((above - below) / 2e-3).reshape(3, 2, 8, 2, 8)
-        squares += (slope**2).sum((1, 3))
-    assert np.allclose(found.numpy(), squares / 8, rtol=1e-2, atol=1e-3 * (squares / 8).max())
-
-
-def test_every_picture_weighs_the_same_in_the_sensitivities_however_they_are_batched():
-    model, pictures, labels = model_for("baseline"), noise_bytes(5, 16, seed=3), torch.tensor([0, 2, 1, 1, 0])
-    in_fours = sensitivity(model, zip(pictures.split(4), labels.split(4), strict=True))  # four pictures, then one
-    one_by_one = sensitivity(model, zip(pictures.split(1), labels.split(1), strict=True))
-    backwards = sensitivity(model, zip(pictures.flip(0).split(4), labels.flip(0).split(4), strict=True))
-    assert torch.allclose(in_fours, one_by_one, rtol=1e-4)
-    assert torch.allclose(in_fours, backwards, rtol=1e-4)
-
-
-def test_initial_tables_are_inverse_to_sensitivity_and_reach_q_max_at_the_least_sensitive_luma_frequency():
-    luma, blue, red = 1 + torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    steps = inverse_sensitivity_tables(torch.stack([luma, blue, red]), 10.0).double()
-    assert steps.shape == (2, 8, 8)
-    assert steps[0].max() == pytest.approx(10)
-    assert steps[0].argmax() == luma.argmin()
-    assert torch.allclose(steps[0], 10 * luma.min() / luma)
-    assert torch.allclose(steps[1], 10 * luma.min() * 2 / (blue + red))
-
-
-def test_initial_tables_stay_in_the_layers_range():
-    values = torch.ones(3, 8, 8, dtype=torch.float64)
-    values[0, 0, 0] = 1e9
-    values[1:, 7, 7] = 1e-6
-    steps = inverse_sensitivity_tables(values, 10.0)
-    assert steps[0, 0, 0] == pytest.approx(1e-5)
-    assert steps[1, 7, 7] == 255
-    JPEGLayer(steps, 5.0)  # takes them
-
-
-@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_sensitivity_that_is_not_positive_and_finite_is_refused(value):
-    values = torch.ones(3, 8, 8)
-    values[2, 3, 4] = value
-    with pytest.raises(ValueError, match="positive and finite"):
-        inverse_sensitivity_tables(values, 10.0)
+# Initial tables
 
 
 def test_every_round_starts_from_the_same_table():
@@ -219,20 +147,6 @@ def test_every_round_starts_from_the_same_table():
     assert (standard[0, 0, 0, 0].item(), standard[0, 1, 7, 7].item()) == (16, 99)  # Annex K's corners
     fine = initial_tables(recipe(initial_tables="standard at quality 90"), model_for("baseline"), clean)
     assert (fine[0, 0, 0, 0].item(), fine[0, 1, 7, 7].item()) == (3, 20)  # a fifth of them, rounded, as cjpeg does
-
-
-@pytest.mark.parametrize("bits", [8, 11])
-def test_tables_from_mean_absolute_coefficients_are_two_means_over_the_root_of_half_the_levels(bits):
-    pictures = noise_bytes(3, 16)
-    to_ycbcr = np.array(
-        [[0.299, 0.587, 0.114], [-0.299 / 1.772, -0.587 / 1.772, 0.5], [0.5, -0.587 / 1.402, -0.114 / 1.402]]
-    )
-    ycbcr = np.einsum("cr,prhw->pchw", to_ycbcr, pictures.numpy().astype(float) - 128)
-    coefficients = dctn(ycbcr.reshape(3, 3, 2, 8, 2, 8), axes=(3, 5), norm="ortho")
-    mean = np.abs(coefficients).mean((0, 2, 4))
-    expected = 2 * np.stack([mean[0], (mean[1] + mean[2]) / 2]) / math.sqrt(2 ** (bits - 1))
-    found = mean_absolute_tables([(pictures[:2], torch.zeros(2)), (pictures[2:], torch.zeros(1))], bits, CPU)
-    assert np.allclose(found.numpy(), expected, rtol=1e-4)
 
 
 # The loop

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from jpegdl.codec.featurelayer import FeatureJPEGLayer
 from jpegdl.codec.layer import JPEGLayer
+from jpegdl.codec.parameters import TableLayer
 from jpegdl.pairs.architectures import architecture
 
 Arm = Literal["baseline", "jpegdl"]
@@ -59,9 +60,6 @@ def build_classifier(
             torch.manual_seed(seed)
             backbone = facts.build(num_classes)
     return Classifier(codec or nn.Identity(), backbone, facts.mean, facts.std)
-
-
-TableLayer = JPEGLayer | FeatureJPEGLayer
 
 
 def table_layer(model: Classifier) -> TableLayer | None:

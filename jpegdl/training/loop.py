@@ -14,7 +14,8 @@ from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from jpegdl.codec.layer import MIN_STEP, JPEGLayer
-from jpegdl.pairs.classifier import Classifier, TableLayer, table_layer
+from jpegdl.codec.parameters import TableLayer, split_parameters
+from jpegdl.pairs.classifier import Classifier, table_layer
 from jpegdl.pairs.prepare import to_unit
 from jpegdl.training import processes
 from jpegdl.training.data import Batch, Prepared, TrainingSet
@@ -91,11 +92,9 @@ def fit(
 
 def make_optimizers(model: Classifier, recipe: Recipe) -> list[Optimizer]:
     """The network's optimiser, and the tables' if they are trained, without decay. No parameter is in both."""
-    layer = table_layer(model)
-    tables = [] if layer is None else list(layer.parameters())
-    network = [p for p in model.parameters() if all(p is not table for table in tables)]
+    network, tables = split_parameters(model)
     optimizers: list[Optimizer] = [_network_optimizer(network, recipe)]
-    if layer is None or recipe.table_optimizer == "none":
+    if not tables or recipe.table_optimizer == "none":
         return optimizers
     if recipe.table_optimizer == "adam":
         return [*optimizers, Adam(tables, lr=recipe.table_learning_rate)]
