@@ -16,11 +16,11 @@ from jpegdl.codec.parameters import split_parameters
 from tests.tiny import noise, noise_bytes, tiny_network
 
 
-def network() -> nn.Module:
+def network() -> nn.Sequential:
     """Any classifier with batch statistics that are not the initial ones."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = tiny_network(3)
+        model = nn.Sequential(*tiny_network(3).children())
     model.train()(noise(8, 16))
     return model
 
