@@ -10,8 +10,9 @@ from scipy.stats import ks_2samp
 from torch import Tensor
 from torchvision.transforms import RandomResizedCrop
 
+from jpegdl.pairs.pictures import read_picture
 from jpegdl.pairs.prepare import prepare
-from jpegdl.training.data import Batch, Examples, open_picture
+from jpegdl.training.data import Batch, Examples
 from jpegdl.training.imagenet import PreparedStream, streamed_batches
 from tests.tiny import colour_of
 
@@ -133,7 +134,7 @@ def test_test_pictures_are_prepared_as_the_page_does_in_order(tmp_path, workers)
     examples = write_pictures(tmp_path, 70)
     images, labels = zip(*PreparedStream(examples, 16, 18, workers).batches(), strict=True)
     assert torch.cat(labels).tolist() == list(range(70))
-    expected = torch.stack([prepare(open_picture(path), 16, 18) for path in examples.pictures])
+    expected = torch.stack([prepare(read_picture(path).image, 16, 18) for path in examples.pictures])
     assert torch.equal(torch.cat(images), expected)
 
 
@@ -147,7 +148,7 @@ def test_test_pictures_can_be_read_twice_and_none_gives_no_batch(tmp_path):
 def test_a_picture_that_cannot_be_decoded_is_named(tmp_path, workers):
     examples = write_pictures(tmp_path, 8)
     (tmp_path / "005.png").write_bytes((tmp_path / "005.png").read_bytes()[:50])
-    with pytest.raises(ValueError, match=r"cannot be decoded .*005\.png; restore or remove the file"):
+    with pytest.raises(ValueError, match=r"005\.png cannot be decoded as a picture .*; restore or remove it"):
         epoch(examples, workers=workers)
 
 

@@ -17,11 +17,12 @@ from jpegdl.codec.jpegfile import integer_tables
 from jpegdl.codec.layer import JPEGLayer
 from jpegdl.pairs.checkpoints import load_pair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier
+from jpegdl.pairs.pictures import read_picture
 from jpegdl.pairs.prepare import prepare
 from jpegdl.training import loop
 from jpegdl.training.batches import tensor_batches
 from jpegdl.training.catalogue import RECIPES
-from jpegdl.training.data import Dataset, Examples, PreparedTensors, TrainingSet, TrainingTensors, open_picture
+from jpegdl.training.data import Dataset, Examples, PreparedTensors, TrainingSet, TrainingTensors
 from jpegdl.training.describe import departures
 from jpegdl.training.initial import initial_tables
 from jpegdl.training.loop import Epoch, constrain, fit, make_optimizers
@@ -329,7 +330,7 @@ def recount(folder: Path, dataset: Dataset) -> dict[str, dict[str, int]]:
     """Right answers counted with the stored weights and nothing of analysis.evaluate."""
     pair, found = load_pair(folder), {}
     for name, examples in (("test", dataset.test), ("validation", dataset.validation)):
-        images = torch.stack([prepare(open_picture(item), 16, 18) for item in examples.pictures]) / 255
+        images = torch.stack([prepare(read_picture(item).image, 16, 18) for item in examples.pictures]) / 255
         with torch.no_grad():
             answers = {arm: torch.cat([pair.arm(arm)(part).argmax(1) for part in images.split(34)]) for arm in ARMS}
         counts = dict.fromkeys(("both", "only_baseline", "only_jpegdl", "neither"), 0)

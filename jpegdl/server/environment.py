@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from jpegdl.pairs.cores import cpu_cores
+
 SETTINGS = {
     "GRADIO_ANALYTICS_ENABLED": "False",  # neither telemetry nor a version check
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -47,14 +49,6 @@ def results_folder() -> Path:
     return prepare_environment() / "results"
 
 
-def cpu_cores() -> int:
-    """The cores that this process may use: a container on a Space is told by CPU_CORES, and sees the host's."""
-    try:
-        return max(1, int(os.environ["CPU_CORES"]))
-    except (KeyError, ValueError):
-        return os.cpu_count() or 1
-
-
 def _private_folder() -> str:
     folder = tempfile.mkdtemp(prefix="jpegdl-explorer-")  # readable by this user only
     owner = os.getpid()
@@ -74,4 +68,4 @@ def _limit_memory_arenas() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
-__all__ = ["cpu_cores", "prepare_environment", "results_folder"]
+__all__ = ["prepare_environment", "results_folder"]

@@ -23,7 +23,8 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jpegdl.server.environment import cpu_cores, prepare_environment
+from jpegdl.pairs.cores import cpu_cores
+from jpegdl.server.environment import prepare_environment
 from jpegdl.server.files import PageFiles, ServeFiles
 from jpegdl.server.uploads import MAX_BYTES
 

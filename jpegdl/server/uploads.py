@@ -9,8 +9,9 @@ import logging
 import os
 from dataclasses import dataclass
 
-import numpy as np
 from PIL import Image
+
+from jpegdl.pairs.pictures import upright
 
 MAX_BYTES = 10 * 1024 * 1024  # one file; the web server's own limit is the same
 MAX_PIXELS = 25_000_000  # a 24-megapixel camera; 8-bit RGB of this size takes 75 MB
@@ -30,17 +31,6 @@ TOO_MANY_SCANS = (
 TOO_MANY_PIXELS = (
     f"This picture has more than {MAX_PIXELS // 10**6} million pixels; make it smaller and upload it again."
 )
-
-_ORIENTATION_TAG = 0x0112
-_TURN = {  # EXIF orientation -> what turns the stored pixels upright
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 Table = tuple[tuple[int, ...], ...]
 _log = logging.getLogger(__name__)
@@ -118,17 +108,8 @@ def _decode(data: bytes) -> Upload:
         _check_size(*opened.size)
         kind = "JPEG" if opened.format == "MPO" else str(opened.format)
         tables = _file_tables(opened) if kind == "JPEG" else None
-        animated = kind != "JPEG" and getattr(opened, "n_frames", 1) > 1
-        opened.load()
-        turn = _TURN.get(_orientation(opened))
-        image, notes = _to_rgb(opened, sixteen_bit=_is_sixteen_bit_png(data))
-    if animated:
-        notes.insert(0, "Only the first frame of the animation is used.")
-    if turn is not None:
-        image = image.transpose(turn)
-        notes.append("Turned according to its EXIF orientation.")
-    image.info.clear()
-    return Upload(image=image, notes=tuple(notes), file_tables=tables, format=kind)
+        picture = upright(opened)
+    return Upload(image=picture.image, notes=picture.notes, file_tables=tables, format=kind)
 
 
 def _check_size(width: int, height: int) -> None:
@@ -146,51 +127,6 @@ def _file_tables(opened: Image.Image) -> tuple[Table, ...]:
     return tuple(
         tuple(tuple(quantization[number][row * 8 : row * 8 + 8]) for row in range(8)) for number in sorted(quantization)
     )
-
-
-def _orientation(opened: Image.Image) -> int:
-    """EXIF orientation 1..8. Damaged EXIF counts as upright: cameras write it, and the pixels are fine."""
-    try:
-        value = opened.getexif().get(_ORIENTATION_TAG, 1)
-        return value if isinstance(value, int) else 1
-    except Exception:
-        return 1
-
-
-def _is_sixteen_bit_png(data: bytes) -> bool:
-    return data[12:16] == b"IHDR" and data[24] == 16
-
-
-def _to_rgb(opened: Image.Image, sixteen_bit: bool) -> tuple[Image.Image, list[str]]:
-    """A new RGB picture from a decoded one of any mode, and notes on what was lost."""
-    notes = []
-    image = _scale_to_8_bits(opened) if opened.mode.startswith("I") else opened
-    if sixteen_bit:
-        notes.append("16-bit values were scaled to 8 bits.")
-    if image.mode == "CMYK":
-        notes.append("Converted from CMYK.")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        if rgba.getchannel("A").getextrema()[0] != 255:
-            notes.append("Transparent parts are shown on white.")
-            white = Image.new("RGBA", rgba.size, "white")
-            return Image.alpha_composite(white, rgba).convert("RGB"), notes
-        return rgba.convert("RGB"), notes
-    return image.convert("RGB"), notes
-
-
-def _scale_to_8_bits(opened: Image.Image) -> Image.Image:
-    """16-bit grey -> 8-bit grey (with alpha if one grey value is declared transparent), 65535 -> 255.
-
-    Pillow's own conversion clips at 255, that is nearly everything to white. (16-bit colour is scaled by
-    Pillow's PNG decoder, which keeps the high byte.)
-    """
-    values = np.asarray(opened).astype(np.int32)
-    grey = Image.fromarray(((values + 128) // 257).astype(np.uint8))
-    transparent = opened.info.get("transparency")
-    if isinstance(transparent, int):
-        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
-    return grey
 
 
 __all__ = ["Refused", "Upload", "read_upload"]

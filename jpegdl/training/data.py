@@ -1,6 +1,5 @@
 """Lists of pictures with labels and a split -> uint8 tensors."""
 
-import io
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,9 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from jpegdl.pairs.pictures import Picture, read_picture
 from jpegdl.pairs.prepare import prepare
-
-Picture = Path | bytes | np.ndarray  # a file, a file's bytes, or RGB values (H, W, 3) uint8
 
 _BATCH = 64  # pictures at a time in tests
 _STORED_SIDE = 256  # pixels: training pictures are kept stretched to a square of this side
@@ -111,7 +109,7 @@ def training_tensors(examples: Examples, side: int | None = None) -> TrainingTen
     side = side or _stored_side(examples)
     images, shapes = [], []
     for item in examples.pictures:
-        picture = open_picture(item)
+        picture = read_picture(item).image
         shapes.append((picture.height, picture.width))
         stretched = picture.resize((side, side), Image.Resampling.BILINEAR)
         images.append(torch.from_numpy(np.array(stretched)).permute(2, 0, 1))
@@ -121,7 +119,7 @@ def training_tensors(examples: Examples, side: int | None = None) -> TrainingTen
 def _stored_side(examples: Examples) -> int:
     longest = 1
     for item in examples.pictures:
-        longest = max(longest, *open_picture(item).size)
+        longest = max(longest, *read_picture(item).image.size)
         if longest >= _STORED_SIDE:
             return _STORED_SIDE
     return longest
@@ -129,16 +127,8 @@ def _stored_side(examples: Examples) -> int:
 
 def prepared_tensors(examples: Examples, size: int, short_side: int) -> PreparedTensors:
     """Decode each picture and prepare it exactly as the page prepares an upload."""
-    images = torch.stack([prepare(open_picture(item), size, short_side) for item in examples.pictures])
+    images = torch.stack([prepare(read_picture(item).image, size, short_side) for item in examples.pictures])
     return PreparedTensors(images, torch.tensor(examples.labels))
-
-
-def open_picture(item: Picture) -> Image.Image:
-    """A picture from a path, a file's bytes or an (H, W, 3) uint8 array -> RGB image, decoded."""
-    if isinstance(item, np.ndarray):
-        return Image.fromarray(item, "RGB")
-    with Image.open(io.BytesIO(item) if isinstance(item, bytes) else item) as picture:
-        return picture.convert("RGB")
 
 
 def stratified(labels: Sequence[int], per_class: Callable[[int], int], seed: int) -> tuple[list[int], list[int]]:

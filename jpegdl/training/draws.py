@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from jpegdl.training.data import open_picture
+from jpegdl.pairs.pictures import read_picture
 from jpegdl.training.readers import read_dataset
 
 
@@ -16,6 +16,6 @@ def make_draw(dataset: str, folder: Path) -> Callable[[int], tuple[Image.Image, 
 
     def draw(seed: int) -> tuple[Image.Image, str]:
         position = random.Random(seed).randrange(len(found.test))
-        return open_picture(found.test.pictures[position]), found.class_names[found.test.labels[position]]
+        return read_picture(found.test.pictures[position]).image, found.class_names[found.test.labels[position]]
 
     return draw

@@ -10,10 +10,11 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from jpegdl.pairs.pictures import read_picture
 from jpegdl.pairs.prepare import prepare, to_unit
 from jpegdl.training.augment import random_crops
 from jpegdl.training.batches import SMALLEST_BATCH
-from jpegdl.training.data import Batch, Batches, Examples, Picture, open_picture
+from jpegdl.training.data import Batch, Batches, Examples
 
 _BATCH = 64  # pictures at a time in tests
 
@@ -65,7 +66,7 @@ class _Crops(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, drawn: Sequence[int]) -> tuple[Tensor, int]:
         position, seed = drawn
-        picture, generator = _decoded(self.examples.pictures[position]), torch.Generator().manual_seed(seed)
+        picture, generator = read_picture(self.examples.pictures[position]).image, torch.Generator().manual_seed(seed)
         (crop,) = random_crops(torch.tensor([(picture.height, picture.width)]), generator).int().tolist()
         top, left, height, width = crop
         square = picture.crop((left, top, left + width, top + height)).resize(
@@ -83,15 +84,8 @@ class _Squares(Dataset[tuple[Tensor, int]]):
         self.examples, self.size, self.short_side = examples, size, short_side
 
     def __getitem__(self, position: int) -> tuple[Tensor, int]:
-        picture = _decoded(self.examples.pictures[position])
+        picture = read_picture(self.examples.pictures[position]).image
         return prepare(picture, self.size, self.short_side), self.examples.labels[position]
-
-
-def _decoded(item: Picture) -> Image.Image:
-    try:
-        return open_picture(item)
-    except OSError as error:
-        raise ValueError(f"a picture cannot be decoded ({error}): {item!s:.200}; restore or remove the file") from None
 
 
 def _loaded(

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from jpegdl.training.data import Examples, Picture, open_picture, to_examples
+from jpegdl.pairs.pictures import Picture, read_picture
+from jpegdl.training.data import Examples, to_examples
 
 _SHEET_SIDE, _CIFAR_SIDE = 10, 32  # pictures along a sheet of the CIFAR-100 packs; pixels along a picture
 
@@ -92,4 +93,4 @@ def cifar_packs(packs: Iterable[Path]) -> tuple[tuple[str, ...], Examples, Examp
 def _sheet(data: bytes) -> NDArray[np.uint8]:
     """A sheet's file -> its pictures in reading order, (100, 32, 32, 3)."""
     grid = (_SHEET_SIDE, _CIFAR_SIDE, _SHEET_SIDE, _CIFAR_SIDE, 3)
-    return np.asarray(open_picture(data)).reshape(grid).swapaxes(1, 2).reshape(-1, _CIFAR_SIDE, _CIFAR_SIDE, 3)
+    return np.asarray(read_picture(data).image).reshape(grid).swapaxes(1, 2).reshape(-1, _CIFAR_SIDE, _CIFAR_SIDE, 3)

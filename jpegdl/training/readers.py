@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from jpegdl.training.data import Dataset, Picture, hold_out, to_examples
+from jpegdl.pairs.pictures import Picture
+from jpegdl.training.data import Dataset, hold_out, to_examples
 from jpegdl.training.folders import imagefolder, imagenet, imagenette, official_parts
 from jpegdl.training.packs import cub_files, dogs_lists, numbered_lines, unpacked
 from jpegdl.training.torchvision_sets import (

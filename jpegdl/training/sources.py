@@ -1,7 +1,6 @@
 """Where a run's pictures come from: memory, or the disk for sets that do not fit."""
 
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from jpegdl.pairs.architectures import architecture
+from jpegdl.pairs.cores import cpu_cores
 from jpegdl.training import processes
 from jpegdl.training.batches import tensor_batches
 from jpegdl.training.data import (
@@ -26,7 +26,7 @@ from jpegdl.training.recipes import Recipe
 
 _STATISTICS = 10_000  # pictures that initial tables are taken from, as in the paper on CIFAR-100
 _IN_MEMORY = 20_000  # files; larger sets are read from disk batch by batch
-_WORKERS = min(16, os.cpu_count() or 1)  # processes that decode them
+_WORKERS = min(16, cpu_cores())  # processes that decode them
 
 
 @dataclass(frozen=True)
