@@ -75,7 +75,7 @@ def untrained_pair() -> ModelPair:
         weights={},
         training={},
     )
-    return ModelPair(card, *(arms[arm].requires_grad_(False).eval() for arm in ARMS))
+    return ModelPair.of(card, arms["baseline"], arms["jpegdl"])
 
 
 @torch.inference_mode()

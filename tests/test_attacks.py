@@ -55,8 +55,7 @@ def make_pair(codec: JPEGLayer) -> ModelPair:
         for arm in arms:
             arm.train()(noise(8, SIDE))
             arm.backbone.get_parameter("7.bias").sub_(arm.eval()(noise_bytes(40, SIDE) / 255).mean(0))
-    baseline, jpegdl = (arm.requires_grad_(False).eval() for arm in arms)
-    return ModelPair(facts, baseline, jpegdl)
+    return ModelPair.of(facts, *arms)
 
 
 def own_answers(model: nn.Module, images: Tensor) -> Tensor:

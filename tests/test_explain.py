@@ -13,10 +13,11 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from jpegdl.analysis.explain import Array, choose_targets, explain_pair
+from jpegdl.codec.layer import JPEGLayer
 from jpegdl.pairs.architectures import ARCHITECTURES, architecture
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier
-from tests.tiny import TINY, add_tiny, card, noise, tiny_pair
+from tests.tiny import TINY, add_tiny, card, noise, tables, tiny_pair
 
 STAGES = list(ARCHITECTURES["resnet18"].stages)
 
@@ -104,14 +105,14 @@ def test_every_stage_of_every_architecture_has_the_librarys_map(name):
 
 def drawn_pair(name: str, side: int) -> ModelPair:
     """An untrained pair of 5 classes, with batch statistics that keep the maps of deep networks in range."""
-    arms = {arm: build_classifier(name, 5, seed=seed) for seed, arm in enumerate(ARMS)}
+    codecs = {"baseline": None, "jpegdl": JPEGLayer(tables(), 5.0)}
+    arms = {arm: build_classifier(name, 5, seed=seed, codec=codecs[arm]) for seed, arm in enumerate(ARMS)}
     for classifier in arms.values():
         for module in classifier.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = 1.0
         classifier.train()(noise(4, side))
-        classifier.requires_grad_(False).eval()
-    return ModelPair(card(name), **arms)
+    return ModelPair.of(card(name), arms["baseline"], arms["jpegdl"])
 
 
 def test_the_maps_depend_on_the_class_and_on_the_arm(pair):

@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from jpegdl.analysis.evaluate import compare, logits
 from jpegdl.analysis.grid import FORMS, Form, evaluate_grid
 from jpegdl.codec.jpegfile import ZIGZAG
 from jpegdl.codec.layer import JPEGLayer
@@ -21,6 +20,7 @@ from jpegdl.codec.variants import clip, cubic
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier
+from jpegdl.pairs.evaluate import compare, logits
 from tests.tiny import TINY, add_tiny, noise_bytes, smooth_picture, tables
 
 SIDE = 16
@@ -36,8 +36,7 @@ def make_pair(steps: Tensor, quantizer: Quantizer = soft_quantize, *, max_index:
     facts = cast(PairCard, SimpleNamespace(name="pair", architecture=TINY, input_size=SIDE))
     codec = JPEGLayer(steps, 5.0, max_index=max_index, quantizer=quantizer)
     arms = (build_classifier(TINY, 5, seed=1), build_classifier(TINY, 5, seed=2, codec=codec))
-    baseline, jpegdl = (arm.requires_grad_(False).eval() for arm in arms)
-    return ModelPair(facts, baseline, jpegdl)
+    return ModelPair.of(facts, *arms)
 
 
 def photos_and_labels(count: int = 12) -> tuple[Tensor, Tensor]:
@@ -228,4 +227,4 @@ def test_floats_other_sizes_and_pairs_without_a_layer_at_the_input_are_refused()
         with pytest.raises(ValueError, match="takes at least one uint8 picture"):
             evaluate_grid(pair, wrong, their_labels)
     with pytest.raises(ValueError, match="no JPEG layer at the input"):
-        evaluate_grid(ModelPair(pair.card, pair.baseline, pair.baseline), images, labels)
+        evaluate_grid(replace(pair, jpegdl=pair.baseline), images, labels)

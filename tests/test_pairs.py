@@ -16,9 +16,10 @@ from torchvision.transforms.functional import InterpolationMode, center_crop, re
 
 from jpegdl.codec.featurelayer import FeatureJPEGLayer
 from jpegdl.codec.layer import JPEGLayer
+from jpegdl.codec.parameters import TableLayer
 from jpegdl.codec.variants import QUANTIZERS
 from jpegdl.pairs.card import card_from_json, card_to_json, without_weights
-from jpegdl.pairs.checkpoints import CheckpointError, load_pair, load_pairs, save_pair
+from jpegdl.pairs.checkpoints import CheckpointError, ModelPair, load_pair, load_pairs, save_pair
 from jpegdl.pairs.classifier import (
     ARMS,
     Arm,
@@ -99,9 +100,27 @@ def test_a_pair_comes_back_as_float16_weights_and_exact_tables(tmp_path):
             exact = key.startswith("codec.") or key.endswith("num_batches_tracked")
             assert torch.equal(after[key], before[key] if exact else before[key].half().float()), key
     assert torch.equal(pair.codec.alpha, codec.alpha)
+    assert_arrays_are(pair, codec)
     # The card as written is the card as read; JSON has no tuples.
     assert json.loads(card_to_json(pair.card)) == json.loads(card_to_json(written))
     assert pair.card.results == written.results
+
+
+def assert_arrays_are(pair: ModelPair, layer: TableLayer | None) -> None:
+    assert layer is not None
+    for array, value in ((pair.tables, layer.steps), (pair.alphas, layer.alpha)):
+        assert array.dtype == np.float32
+        assert not array.flags.writeable
+        np.testing.assert_array_equal(array, value.detach().numpy())
+
+
+def test_the_tables_are_taken_before_the_networks_go_to_a_device(tmp_path):
+    """On ZeroGPU a tensor on the device is a stand-in without numbers outside the GPU call."""
+    tiny_pair(tmp_path / "one")
+    pair = load_pair(tmp_path / "one", "meta")
+    assert pair.codec.steps.is_meta
+    np.testing.assert_array_equal(pair.tables, tables().numpy())
+    assert np.array_equal(pair.alphas, np.full((1, 2, 8, 8), 5, np.float32))
 
 
 @pytest.mark.parametrize("quantizer", ["all levels", "hard", "clip", "cubic"])
@@ -123,6 +142,7 @@ def test_a_pair_with_its_layer_in_place_of_the_first_relu_comes_back(tmp_path):
     save_pair(tmp_path / "one", facts, both_arms(build_classifier("resnet18", 3, seed=1), jpegdl))
     pair = load_pair(tmp_path / "one")
     found, before = table_layer(pair.jpegdl), table_layer(jpegdl)
+    assert_arrays_are(pair, before)
     assert isinstance(found, FeatureJPEGLayer)
     assert isinstance(before, FeatureJPEGLayer)
     assert pair.jpegdl.backbone.relu is found

@@ -327,7 +327,7 @@ def command(*arguments: object) -> int:
 
 
 def recount(folder: Path, dataset: Dataset) -> dict[str, dict[str, int]]:
-    """Right answers counted with the stored weights and nothing of analysis.evaluate."""
+    """Right answers counted with the stored weights and nothing of pairs.evaluate."""
     pair, found = load_pair(folder), {}
     for name, examples in (("test", dataset.test), ("validation", dataset.validation)):
         images = torch.stack([prepare(read_picture(item).image, 16, 18) for item in examples.pictures]) / 255

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jpegdl.codec.quantizer import Quantizer, hardness, soft_quantize, soft_quantize_all_levels
+from jpegdl.codec.quantizer import Quantizer, soft_quantize, soft_quantize_all_levels
 from jpegdl.pairs.checkpoints import ModelPair
 
 QuantizerName = Literal["five levels", "all levels"]
@@ -59,4 +59,4 @@ def psnr(first: Tensor, second: Tensor) -> float:
 
 def table_hardness(pair: ModelPair) -> NDArray[np.float32]:
     """alpha * step^2 of the first round's tables, (2, 8, 8): luma, chroma; dimensionless."""
-    return hardness(pair.codec.steps[0], pair.codec.alpha[0]).detach().cpu().numpy()
+    return pair.alphas[0] * pair.tables[0] ** 2

@@ -12,7 +12,6 @@ from PIL import Image
 from torch import Tensor
 
 from jpegdl.analysis.compression import psnr
-from jpegdl.analysis.evaluate import paired_counts
 from jpegdl.codec.jpegfile import encode
 from jpegdl.codec.layer import JPEGLayer
 from jpegdl.codec.quantizer import soft_quantize_all_levels
@@ -20,6 +19,7 @@ from jpegdl.codec.variants import hard
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS, Arm
 from jpegdl.pairs.comparison import Comparison
+from jpegdl.pairs.evaluate import paired_counts
 from jpegdl.pairs.prepare import to_unit
 
 Form = Literal["raw", "soft", "exact", "hard", "file"]
@@ -91,8 +91,8 @@ def evaluate_grid(pair: ModelPair, images: Tensor, labels: Tensor, *, batch_size
         },
         bits_per_pixel=float(np.mean([file.bits for file in files])) / size**2,
         bits_per_pixel_without_headers=float(np.mean([file.scan_bits for file in files])) / size**2,
-        raised_steps=int((pair.codec.steps < 1).sum()),
-        steps=pair.codec.steps.numel(),
+        raised_steps=int((pair.tables < 1).sum()),
+        steps=pair.tables.size,
         psnr=float(np.mean(differing)) if differing else None,
         lossless=len(files) - len(differing),
     )
@@ -102,8 +102,7 @@ def evaluate_grid(pair: ModelPair, images: Tensor, labels: Tensor, *, batch_size
 def _forms(pair: ModelPair, images: Tensor) -> tuple[dict[Form, Tensor], list[_DecodedFile]]:
     """The forms of uint8 pictures (N, 3, S, S), each float (N, 3, S, S), 1.0 = white, and the files of the last one."""
     raw = to_unit(images.to(pair.device))
-    tables = pair.codec.steps.detach().cpu().numpy()
-    decoded = [_decode_again(picture.permute(1, 2, 0).cpu().numpy(), tables) for picture in images]
+    decoded = [_decode_again(picture.permute(1, 2, 0).cpu().numpy(), pair.tables) for picture in images]
     return {
         "raw": raw,
         "soft": pair.codec(raw),

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from jpegdl.analysis.attacks import art_modules, fgsm, look, pgd, pgd_last, smooth_backward, square, straight_through
-from jpegdl.analysis.evaluate import compare, logits, paired_counts
 from jpegdl.analysis.suites import Attack, Backward
 from jpegdl.codec.layer import JPEGLayer
-from jpegdl.codec.quantizer import hardness
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier
 from jpegdl.pairs.comparison import Comparison
+from jpegdl.pairs.evaluate import compare, logits, paired_counts
 from jpegdl.pairs.prepare import to_unit
 
 BACKWARDS: Mapping[Backward, Callable[[Classifier], nn.Module]] = {
@@ -140,7 +139,7 @@ def check_gradients(pair: ModelPair, images: Tensor, labels: Tensor, *, batch_si
             pictures[arm] += zero.all(1).sum().item() / len(images)
             values[arm] += zero.float().mean(1).sum().item() / len(images)
         flat += _flat_share(pair.codec, batch) * len(batch) / len(images)
-    entries = hardness(pair.codec.steps, pair.codec.alpha).detach().cpu().numpy()  # (rounds, 2, 8, 8)
+    entries = pair.alphas * pair.tables**2  # (rounds, 2, 8, 8), dimensionless hardness
     return GradientChecks(
         n=len(images),
         zero_gradient_pictures=pictures,

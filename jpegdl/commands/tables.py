@@ -16,4 +16,4 @@ def add(commands: Commands) -> None:
 
 
 def _tables(arguments: argparse.Namespace) -> None:
-    print(cjpeg_qtables_text(load_pair(arguments.pair).codec.steps[0].numpy()), end="")
+    print(cjpeg_qtables_text(load_pair(arguments.pair).tables[0]), end="")

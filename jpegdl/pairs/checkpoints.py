@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -20,7 +22,7 @@ from jpegdl.codec.quantizer import Quantizer
 from jpegdl.codec.variants import QUANTIZERS
 from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.card import PairCard, card_from_json, card_to_json
-from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier, replace_first_relu
+from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier, replace_first_relu, table_layer
 
 CARD = "pair.json"
 _LFS_POINTER = b"version https://git-lfs"
@@ -33,11 +35,30 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class ModelPair:
-    """Two classifiers in evaluation mode with frozen parameters, on one device, and their card."""
+    """Two classifiers in evaluation mode with frozen parameters, on one device, their card and the layer's tables.
+
+    The tables are read-only arrays, taken from the networks before these went to a device: whoever shows them needs
+    no tensor, which on ZeroGPU does not exist outside the GPU call.
+    """
 
     card: PairCard
     baseline: Classifier
     jpegdl: Classifier
+    tables: NDArray[np.float32]  # (rounds, 2, 8, 8): luma, chroma, grey levels; (channels, 8, 8) inside the network
+    alphas: NDArray[np.float32]  # same shape, 1 / unit of the tables^2
+
+    @classmethod
+    def of(
+        cls, card: PairCard, baseline: Classifier, jpegdl: Classifier, device: torch.device | str = "cpu"
+    ) -> "ModelPair":
+        """Freeze two networks on the CPU, take the tables, move them. Raises ValueError for a pair without a layer."""
+        layer = table_layer(jpegdl)
+        if layer is None:
+            raise ValueError(f"{card.name}: the JPEG-DL network has no JPEG layer; give it one")
+        tables, alphas = (_constant(value) for value in (layer.steps, layer.alpha))
+        for arm in (baseline, jpegdl):
+            arm.requires_grad_(False).eval().to(device)
+        return cls(card, baseline, jpegdl, tables, alphas)
 
     def arm(self, arm: Arm) -> Classifier:
         return self.baseline if arm == "baseline" else self.jpegdl
@@ -101,8 +122,8 @@ def load_pair(folder: Path, device: torch.device | str = "cpu") -> ModelPair:
     Raises CheckpointError for whatever is missing, changed, damaged or out of range.
     """
     card = replace(_load_card(folder / CARD), name=folder.name)
-    arms = {arm: _load_arm(folder, card, arm).to(device) for arm in ARMS}
-    return ModelPair(card, arms["baseline"], arms["jpegdl"])
+    baseline, jpegdl = (_load_arm(folder, card, arm) for arm in ARMS)
+    return ModelPair.of(card, baseline, jpegdl, device)
 
 
 def load_pairs(
@@ -152,7 +173,7 @@ def _load_arm(folder: Path, card: PairCard, arm: Arm) -> Classifier:
                 f"{_short(path)} holds quantization steps outside {MIN_STEP}..{MAX_STEP} or alpha <= 0; restore it."
             )
     model.load_state_dict({key: value.to(expected[key].dtype) for key, value in found.items()})
-    return model.requires_grad_(False).eval()
+    return model
 
 
 def _empty_arm(card: PairCard, arm: Arm) -> Classifier:
@@ -180,6 +201,12 @@ def _read_weights(path: Path, sha256: str) -> bytes:
     if hashlib.sha256(data).hexdigest() != sha256:
         raise CheckpointError(f"{_short(path)} does not match the hash in its card; restore the file.")
     return data
+
+
+def _constant(value: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = value.detach().float().numpy().copy()
+    array.flags.writeable = False
+    return array
 
 
 def _short(path: Path) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jpegdl.analysis.evaluate import compare, logits
 from jpegdl.codec.featurelayer import FeatureJPEGLayer
 from jpegdl.codec.layer import JPEGLayer
 from jpegdl.codec.variants import IN_TESTS, QUANTIZERS
@@ -17,6 +16,7 @@ from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import ModelPair, load_pair, save_pair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier, replace_first_relu
+from jpegdl.pairs.evaluate import compare, logits
 from jpegdl.pairs.weights import imagenet_backbone
 from jpegdl.training import processes
 from jpegdl.training.data import Dataset

@@ -86,7 +86,7 @@ def compare_upload(
     square = prepare(upload.image, pair.card.input_size, pair.card.short_side)
     view = analyse(pair.card.name, square, read_target(target, truth, names), stage, read_quantizer(quantizer))
     explained = view.explanation
-    file = encode(Image.fromarray(view.square), pair.codec.steps[0].detach().cpu().numpy())
+    file = encode(Image.fromarray(view.square), pair.tables[0])
     decoded = _unit(np.asarray(Image.open(io.BytesIO(file.data)).convert("RGB")))
     original, reconstruction = _unit(view.square), view.compression.reconstruction
     largest = float(np.abs(reconstruction - original).max())

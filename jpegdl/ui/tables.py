@@ -49,7 +49,7 @@ def tables_html(pair: ModelPair, upload: Sequence[ArrayLike] | None = None) -> s
 def named_tables(pair: ModelPair) -> dict[str, NDArray[Any]]:
     """The first round's tables and what they are compared with, each (2, 8, 8): luma, chroma; grey levels."""
     return {
-        "learned": pair.codec.steps[0].detach().cpu().numpy(),
+        "learned": pair.tables[0],
         "initial": np.asarray(pair.card.initial_tables[0], dtype=np.float32),
         "standard": STANDARD_TABLES,
     }
