@@ -1,9 +1,8 @@
 """The results page: every figure against other arithmetic, verdicts by their rules, no bare robustness number."""
 
-import json
 import math
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,58 +10,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from jpegdl.analysis.grid import FORMS, Grid
+from jpegdl.analysis.grid import FORMS
 from jpegdl.analysis.results.claims import CLAIMS, Evidence, claims_section, verdict_on
 from jpegdl.analysis.results.grid import grid_section, read_grid
 from jpegdl.analysis.results.paper import PAPER
 from jpegdl.analysis.results.report import results_markdown, robustness_markdown, verdict
 from jpegdl.analysis.results.robustness import REQUIRED, finding, read_rows, robustness_section
 from jpegdl.analysis.results.runs import Effect, gather
-from jpegdl.analysis.robustness import GradientChecks, RobustAccuracy, masking_signs
-from jpegdl.analysis.suites import Attack, paper_suite, strong_suite
-from jpegdl.pairs.card import PairCard, card_from_json, card_to_json
+from jpegdl.analysis.robustness import masking_signs
+from jpegdl.analysis.suites import paper_suite, strong_suite
+from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import ARMS
-from jpegdl.pairs.comparison import Comparison
 from jpegdl.training.catalogue import RECIPES
-from tests.tiny import card
-
-N = 1000
-AHEAD, BEHIND, LEVEL = (60, 160), (160, 60), (100, 104)  # only baseline, only JPEG-DL, of 1000
-
-
-def counts(only_baseline: int, only_jpegdl: int, n: int = N, both: int | None = None) -> Comparison:
-    both = n // 2 if both is None else both
-    neither = n - both - only_baseline - only_jpegdl
-    return Comparison(both=both, only_baseline=only_baseline, only_jpegdl=only_jpegdl, neither=neither)
-
-
-def run(name: str, *seeds: tuple[int, int] | Comparison, **facts: Any) -> PairCard:
-    """A card as it is read from disk: the named recipe, counts for seeds 0, 1, ...; `changed`: departures."""
-    recipe = json.loads(json.dumps(asdict(RECIPES[name])))
-    changed = facts.pop("changed", {})
-    departed = {field: recipe[field] for field in changed}
-    results = [{"test": c if isinstance(c, Comparison) else counts(*c)} for c in seeds]
-    others = [
-        {"seed": seed, "results": sets, "steps": None, "seconds": {"baseline": 60, "jpegdl": 90}}
-        for seed, sets in enumerate(results[1:], 1)
-    ]
-    known: dict[str, Any] = {
-        "name": name,
-        "title": f"title of {name}",
-        "architecture": recipe["architecture"],
-        "recipe": recipe | changed,
-        "paper_recipe": departed,
-        "place": recipe["place"],
-        "results": results[0],
-        "other_seeds": others,
-        "dataset": {
-            "title": f"title of {recipe['dataset']}",
-            "split": "official",
-            "pictures": {"train": 500, "validation": 50, "test": N},
-        },
-        "training": {"device": "invented", "threads": 3, "seconds": {"baseline": 120, "jpegdl": 240}},
-    }
-    return card_from_json(card_to_json(card(**(known | facts))))
+from tests.cards import (
+    AHEAD,
+    BEHIND,
+    CHECKS,
+    LEVEL,
+    SUITE,
+    N,
+    attacked,
+    counts,
+    fisher,
+    make_grid,
+    mcnemar,
+    outcome,
+    robust,
+    run,
+    stored,
+    wilson,
+)
 
 
 def section(page: str, title: str) -> str:
@@ -88,26 +65,6 @@ def verdict_of(page: str, claim: str) -> str:
     found = re.search(rf"^- {re.escape(claim)} \(.*\): \*\*(.*)\*\*$", page, re.MULTILINE)
     assert found, claim
     return found[1]
-
-
-def wilson(right: int, n: int) -> tuple[float, float]:
-    """95 % interval, percent, in closed form."""
-    z, share = stats.norm.ppf(0.975), right / n
-    middle, half = share + z**2 / (2 * n), z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return 100 * (middle - half) / (1 + z**2 / n), 100 * (middle + half) / (1 + z**2 / n)
-
-
-def mcnemar(only_baseline: int, only_jpegdl: int) -> float:
-    """Exact, two-sided: twice the smaller tail of a fair coin."""
-    n, smaller = only_baseline + only_jpegdl, min(only_baseline, only_jpegdl)
-    return min(1.0, 2 * sum(math.comb(n, k) for k in range(smaller + 1)) / 2**n)
-
-
-def fisher(first: int, second: int, n: int) -> float:
-    """Two-sided: all tables with these margins that are no likelier than this one."""
-    tables = stats.hypergeom(2 * n, first + second, n)
-    likelihood = [tables.pmf(k) for k in range(n + 1)]
-    return sum(p for p in likelihood if p <= likelihood[first] * (1 + 1e-7))
 
 
 def number(text: str) -> float:
@@ -391,10 +348,7 @@ def test_controls_stand_in_one_table_with_the_method_and_what_they_imply_in_coun
             assert number(row["against the whole method"]) == pytest.approx((after - 29) / 3.4, abs=0.0501)
             assert close(fisher(278 + after, 278 + 29, 340), row["p 9"])
             assert f"`flowers17-resnet18{end}`" in text
-    assert (
-        "the index limit alone, no quantization): +5.6 points over its baseline, where the whole method has +6.5"
-        in text
-    )
+    assert "(the index limit alone): +5.6 points over its baseline, where the whole method has +6.5" in text
     assert "its network and the method's cannot be told apart" in text
     assert text.count("how far two trainings differ by chance") == 1
     assert "trained apart with equal settings, name between 285 and 289 of 340 pictures" in text
@@ -416,20 +370,6 @@ def test_controls_without_the_method_imply_nothing():
 
 
 # --- grid -------------------------------------------------------------------------------------------
-
-
-def make_grid(**facts: Any) -> Grid:
-    """Cells against a baseline of 60 of 100 on raw pictures; the network gains one more with every form."""
-    cells = {
-        form: {arm: counts(k, k + 2 * j, 100, both=60 - k) for j, arm in enumerate(ARMS)}
-        for k, form in enumerate(FORMS)
-    }
-    known = {"bits_per_pixel": 9.26, "bits_per_pixel_without_headers": 8.51, "raised_steps": 17, "steps": 128}
-    return Grid(cells=cells, **(known | {"psnr": 31.42, "lossless": 3} | facts))
-
-
-def stored(grid: Grid) -> dict[str, Any]:
-    return json.loads(json.dumps(asdict(grid)))
 
 
 @pytest.mark.parametrize("grid", [make_grid(), make_grid(psnr=None, lossless=100)])
@@ -488,27 +428,6 @@ def test_files_count_as_claimed_only_if_small_and_as_accurate_as_the_soft_layer(
 
 
 # --- robustness -------------------------------------------------------------------------------------
-
-CHECKS = GradientChecks(
-    n=100,
-    zero_gradient_pictures={"baseline": 0.011, "jpegdl": 0.123},
-    zero_gradient_values={"baseline": 0.022, "jpegdl": 0.246},
-    flat_coefficients=0.381,
-    median_hardness=7.77,
-    median_hardness_luma=1.0,
-    median_hardness_chroma=8.0,
-    hard_entries=0.5,
-)
-SUITE = (*paper_suite([4 / 255]), *strong_suite([4 / 255]))
-
-
-def attacked(attack: Attack, only: tuple[int, int] = (5, 35)) -> RobustAccuracy:
-    clean, left = counts(10, 12, 100, both=70), counts(*only, 100, both=13)
-    return RobustAccuracy(attack=attack, clean=clean, attacked=left, checks=CHECKS)
-
-
-def robust(rows_: list[RobustAccuracy], name: str = "cifar100-vgg13") -> PairCard:
-    return run(name, LEVEL, robustness=json.loads(json.dumps([asdict(row) for row in rows_])))
 
 
 def test_attacks_come_back_from_their_card():
@@ -570,12 +489,6 @@ def test_every_attack_is_a_row_with_its_checks_beside_it():
 ROBUST = "More robust to FGSM and PGD"
 
 
-def outcome(weak: tuple[int, int], strong: tuple[int, int]) -> list[RobustAccuracy]:
-    """The same counts under all of the paper's attacks, and under all others."""
-    papers = paper_suite([4 / 255])
-    return [attacked(attack, weak if attack in papers else strong) for attack in SUITE]
-
-
 @pytest.mark.parametrize(
     ("weak", "strong", "expected"),
     [
@@ -610,10 +523,15 @@ def test_signs_of_hidden_gradients_are_listed_and_overrule_a_lead():
 
 def test_the_verdict_names_its_seed_and_the_mean_over_all_seeds():
     one, three = run("cub50-resnet18", (7, 29)), run("cub50-resnet18", (7, 29), (9, 19), (3, 28))
-    assert verdict(one).endswith("(p = 3.1e-04, one seed).")
-    assert "JPEG-DL names 22 of 1000 pictures more than the baseline (2.2 points), more than chance" in verdict(three)
-    assert verdict(three).endswith("(p = 3.1e-04, seed 0). Over 3 seeds JPEG-DL differs by +1.9 ± 0.8 points.")
-    assert verdict(run("cub50-resnet18", (8, 8))) == "Both networks name 508 of 1000 pictures correctly."
+    ahead, chance = (
+        "Of 1000 pictures JPEG-DL names 22 more right than the baseline (2.2 points, ",
+        "in 3 of 10,000 cases.",
+    )
+    assert verdict(one) == f"{ahead}one seed); chance would do this {chance}"
+    assert verdict(three) == (
+        f"{ahead}seed 0); chance would do this {chance} Over 3 seeds JPEG-DL differs by +1.9 ± 0.8 points."
+    )
+    assert verdict(run("cub50-resnet18", (8, 8))) == "Both networks name 508 of 1000 pictures right."
 
 
 def with_tables(luma: float, chroma: float, name: str = "cub50-resnet18", **facts: Any) -> PairCard:
@@ -626,7 +544,7 @@ def test_the_limit_of_a_blocks_mean_is_an_eighth_of_the_largest_level():
     page = results_markdown([with_tables(0.13, 16.0)])
     assert f"limit a block's mean brightness to ± {127 * 0.13 / 8:.1f} grey levels" in page
     assert "mean colour" not in page
-    assert "what part of the difference comes from that: not tested here" in page
+    assert "What part of the difference comes from that: not tested here." in page
     assert "leave the mean of every block as it is" in results_markdown([with_tables(8.1, 8.1)])
 
 
@@ -635,9 +553,12 @@ def test_a_layer_that_cuts_nothing_off_is_not_said_to():
         assert "grey levels" not in results_markdown([with_tables(0.1, 0.1, **odd)])
 
 
-def test_tables_point_at_the_controls_where_there_are_some():
+def test_the_section_of_a_run_says_what_part_its_controls_make():
     page = results_markdown([with_tables(0.1, 0.1), run("cub50-resnet18-clip_only", LEVEL)])
-    assert "comes from that: see the controls above" in page
+    assert "not tested here." not in section(page, "## cub50-resnet18")
+    assert "- The index limit alone: +0.4 of +0.4 points; no clear difference from" in section(
+        page, "## cub50-resnet18"
+    )
     assert "The layer of its JPEG-DL arm: the index limit alone" in page
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from itertools import product
 
 from jpegdl.analysis.results.grid import RAW_BITS, read_grid
-from jpegdl.analysis.results.markdown import effect_text, format_p, signed
+from jpegdl.analysis.results.markdown import effect_text, format_p
 from jpegdl.analysis.results.robustness import finding, read_rows
 from jpegdl.analysis.results.runs import LEVEL, TrainedRun, ahead_of, gain, groups, limits, unpaired
+from jpegdl.analysis.results.words import signed
 
 SAME_ACCURACY = 1.0  # points by which files may differ from the soft layer and count as equal
 

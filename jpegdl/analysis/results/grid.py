@@ -10,7 +10,7 @@ from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.comparison import Comparison
 
 RAW_BITS = 24  # bits per pixel of a picture without compression
-_MEANINGS: Mapping[Form, str] = {
+MEANINGS: Mapping[Form, str] = {
     "raw": "raw pictures",
     "soft": "the layer as trained",
     "exact": "the layer, all levels",
@@ -32,7 +32,7 @@ def grid_section(grid: Grid) -> str:
     """Markdown: a row for each form, and a sentence on the files."""
     rows = []
     for form in FORMS:
-        row = [_MEANINGS[form]]
+        row = [MEANINGS[form]]
         for arm in ARMS:
             cell = grid.cells[form][arm]
             reference = (form, arm) == ("raw", "baseline")
@@ -41,16 +41,18 @@ def grid_section(grid: Grid) -> str:
     n = grid.cells["raw"]["baseline"].n
     return (
         f"Every input to both networks, n = {n}; p is McNemar's, against the baseline network on raw pictures:\n\n"
-        f"{table(['input', 'baseline network', 'JPEG-DL network'], rows)}{_files(grid, n)}\n"
+        f"{table(['input', 'baseline network', 'JPEG-DL network'], rows)}{files_text(grid)}\n\n"
     )
 
 
-def _files(grid: Grid, n: int) -> str:
+def files_text(grid: Grid) -> str:
+    """A sentence or two on the .jpg files, without the pictures' names."""
+    n = grid.cells["raw"]["baseline"].n
     differing = f"{n - grid.lossless} of {n} files differ from their picture"
     if grid.psnr is not None:
         differing += f", by {grid.psnr:.1f} dB PSNR on average"
     return (
         f"The files take {grid.bits_per_pixel:.2f} bits a pixel ({grid.bits_per_pixel_without_headers:.2f} without "
         f"headers), raw pictures {RAW_BITS}; {differing}. {grid.raised_steps} of {grid.steps} steps are below 1 and "
-        "count as 1 in a file.\n"
+        "count as 1 in a file."
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from jpegdl.analysis.results.runs import Effect, mean_and_deviation
+from jpegdl.analysis.results.words import signed
 from jpegdl.pairs.classifier import Arm
 from jpegdl.pairs.comparison import Comparison
 
@@ -11,12 +12,6 @@ NOTHING = "–"
 
 def format_p(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
-
-
-def signed(points: float) -> str:
-    """Percentage points with their sign: +1.2, −0.3, 0.0."""
-    text = f"{points:+.1f}".replace("-", "−")
-    return "0.0" if text[1:] == "0.0" else text
 
 
 def share(counts: Comparison, arm: Arm) -> str:

@@ -42,7 +42,7 @@ class RecipeFields(Protocol):
 
 
 CONTROLS: Mapping[str, str] = {  # the end of a recipe's name -> what its layer does; none of them is in the paper
-    "clip_only": "the index limit alone, no quantization",
+    "clip_only": "the index limit alone",
     "quantize_only": "quantization without the index limit",
     "frozen": "tables kept as they start",
     "standard_frozen": "the JPEG standard's tables, kept",

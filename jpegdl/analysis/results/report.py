@@ -3,20 +3,21 @@
 from collections.abc import Iterable, Sequence
 
 from jpegdl.analysis.results.claims import claims_section
+from jpegdl.analysis.results.controls import control_text, controls_of, limit_text
 from jpegdl.analysis.results.grid import grid_section, read_grid
-from jpegdl.analysis.results.markdown import effect_text, format_p, share, signed, table
+from jpegdl.analysis.results.markdown import effect_text, format_p, share, table
 from jpegdl.analysis.results.robustness import read_rows, robustness_section
 from jpegdl.analysis.results.runs import (
     TrainedRun,
     departures,
     gain,
     gather,
-    groups,
     mean_and_deviation,
     meaning,
     points,
 )
 from jpegdl.analysis.results.tables import controls_section, runs_section
+from jpegdl.analysis.results.words import chance_text, signed
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.comparison import Comparison
@@ -24,7 +25,6 @@ from jpegdl.pairs.comparison import Comparison
 __all__ = ["format_p", "results_markdown", "robustness_markdown", "verdict"]
 
 _ARM_NAMES = {"baseline": "baseline", "jpegdl": "JPEG-DL"}
-_FARTHEST = 128  # that the mean of a block can be from mid-grey, grey levels
 
 
 def results_markdown(pairs: Iterable[PairCard], records: Iterable[PairCard] = ()) -> str:
@@ -42,8 +42,7 @@ def results_markdown(pairs: Iterable[PairCard], records: Iterable[PairCard] = ()
         "exact test, two-sided, on the pictures that only one network names correctly.\n\n"
     )
     sections = [claims_section(runs), runs_section(runs), controls_section(runs)]
-    controlled = {id(run) for group in groups(runs) if any(run.difference for run in group) for run in group}
-    sections += [_section(run, controlled=id(run) in controlled) for run in runs]
+    sections += [_section(run, runs) for run in runs]
     return (intro + "".join(sections)).rstrip("\n") + "\n"
 
 
@@ -55,15 +54,12 @@ def verdict(card: PairCard, subset: str = "test") -> str:
     counts = card.results[subset]
     difference = counts.correct("jpegdl") - counts.correct("baseline")
     if difference == 0:
-        return (
-            f"Both networks name {counts.correct('baseline')} of {counts.n} pictures correctly.{_seeds(card, subset)}"
-        )
-    ahead, behind = ("JPEG-DL", "the baseline") if difference > 0 else ("The baseline", "JPEG-DL")
-    certainty = "more than chance would explain" if counts.p_value < 0.05 else "which chance alone could explain"
+        return f"Both networks name {counts.correct('baseline')} of {counts.n} pictures right.{_seeds(card, subset)}"
+    ahead, behind = ("JPEG-DL", "the baseline") if difference > 0 else ("the baseline", "JPEG-DL")
     seed = f"seed {card.seed}" if card.other_seeds else "one seed"
     return (
-        f"{ahead} names {abs(difference)} of {counts.n} pictures more than {behind} "
-        f"({100 * abs(difference) / counts.n:.1f} points), {certainty} (p = {format_p(counts.p_value)}, {seed})."
+        f"Of {counts.n} pictures {ahead} names {abs(difference)} more right than {behind} "
+        f"({100 * abs(difference) / counts.n:.1f} points, {seed}); chance would do this {chance_text(counts.p_value)}."
         f"{_seeds(card, subset)}"
     )
 
@@ -85,14 +81,14 @@ def _seeds(card: PairCard, subset: str) -> str:
     return f" Over {len(found)} seeds JPEG-DL differs by {signed(mean)} ± {deviation:.1f} points."
 
 
-def _section(run: TrainedRun, *, controlled: bool) -> str:
+def _section(run: TrainedRun, runs: Sequence[TrainedRun]) -> str:
     card = run.card
     variation = f" The layer of its JPEG-DL arm: {meaning(run)}." if run.difference else ""
     stored = "" if run.shipped else " Its weights are not stored; the counts are from its training."
     text = f"## {card.name}\n\n{card.title}, seed {card.seed}. {verdict(card)}{variation}{stored}\n\n{_counts(run)}"
     if len(run.seeds) > 1:
         text += f"All seeds on the test set, JPEG-DL minus baseline: {effect_text(gain(run))}.\n\n"
-    text += _limits(card, controlled=controlled) + _training(card)
+    text += _limit(run, runs) + _training(card)
     if card.grid:
         text += grid_section(read_grid(card.grid))
     if card.robustness:
@@ -111,24 +107,15 @@ def _counts_row(seed: int, name: str, counts: Comparison) -> Sequence[str]:
     return [str(seed), name, *map(str, numbers), *accuracies, format_p(counts.p_value)]
 
 
-def _limits(card: PairCard, *, controlled: bool) -> str:
-    """What the last tables leave of a block's mean, which is an eighth of its first coefficient."""
-    history = card.history.get("jpegdl")
-    steps = history[-1]["steps"] if history else None
-    if steps is None or card.max_index is None or card.place != "input" or card.quantizer == "identity":
-        return ""
-    first = {"brightness": steps[0][0][0][0], "colour": steps[0][1][0][0]}  # of the first round
-    means = {name: card.max_index * step / 8 for name, step in first.items()}
-    limited = [f"mean {name} to ± {mean:.1f}" for name, mean in means.items() if mean < _FARTHEST]
-    facts = f"(index limit {card.max_index}, steps {first['brightness']:.2g} and {first['colour']:.2g})"
-    if not limited:
-        return f"The last tables leave the mean of every block as it is {facts}.\n\n"
-    does = "the last tables limit" if card.quantizer == "clip" else "beside quantizing, the last tables limit"
-    part = "see the controls above" if controlled else "not tested here"
-    return (
-        f"{does.capitalize()} a block's {' and its '.join(limited)} grey levels around mid-grey {facts} and cut off "
-        f"what lies beyond; what part of the difference comes from that: {part}.\n\n"
-    )
+def _limit(run: TrainedRun, runs: Sequence[TrainedRun]) -> str:
+    """What the index limit leaves, and what part of the run's difference its controls make."""
+    limit = limit_text(run.card)
+    found = [f"- {control_text(control, run, seed)}\n" for control, seed in controls_of(run, runs)]
+    if found:
+        paragraph = f"{limit}\n\n" if limit else ""
+        return f"{paragraph}What part of the difference comes from what:\n\n{''.join(found)}\n"
+    untested = " What part of the difference comes from that: not tested here." if run.whole_method else ""
+    return f"{limit}{untested}\n\n" if limit else ""
 
 
 def _training(card: PairCard) -> str:

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jpegdl.analysis.results.markdown import format_p, share, signed, table
+from jpegdl.analysis.results.markdown import format_p, share, table
 from jpegdl.analysis.results.runs import LEVEL, points
+from jpegdl.analysis.results.words import signed
 from jpegdl.analysis.robustness import GradientChecks, RobustAccuracy, masking_signs
 from jpegdl.analysis.suites import Attack
 from jpegdl.pairs.classifier import ARMS

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jpegdl.analysis.results.markdown import NOTHING, effect_text, format_p, share, signed, table
+from jpegdl.analysis.results.markdown import NOTHING, effect_text, format_p, share, table
 from jpegdl.analysis.results.paper import accuracy_text
 from jpegdl.analysis.results.runs import (
     TrainedRun,
@@ -17,6 +17,7 @@ from jpegdl.analysis.results.runs import (
     points,
     unpaired,
 )
+from jpegdl.analysis.results.words import signed
 from jpegdl.pairs.classifier import ARMS, Arm
 
 DEPARTED = "†"

@@ -1,0 +1,110 @@
+"""Evidence as data: the numbers of the cards, controls only of the same baseline, attacks only with their checks."""
+
+import json
+from dataclasses import asdict, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jpegdl.analysis.results.evidence import evidence
+from jpegdl.analysis.results.findings import RunEvidence
+from jpegdl.pairs.card import PairCard, card_from_json
+from tests.cards import LEVEL, N, make_grid, mcnemar, outcome, robust, run, stored, wilson
+
+ROOT = Path(__file__).parents[1]
+
+
+def only_run(card: PairCard) -> RunEvidence:
+    (found,) = evidence([card]).runs
+    return found
+
+
+def with_baseline(card: PairCard, loss: float) -> PairCard:
+    epoch = {"number": 1, "loss": loss, "train_accuracy": 0.5, "validation_accuracy": 0.5, "seconds": 1, "steps": None}
+    return replace(card, history={"baseline": [epoch], "jpegdl": []})
+
+
+def test_a_run_has_its_counts_with_intervals_and_chance_in_words():
+    counted = only_run(run("cub50-resnet18", (7, 29))).sets["test"]
+    assert (counted.n, counted.both, counted.only_baseline, counted.only_jpegdl) == (N, 500, 7, 29)
+    assert (counted.jpegdl.low, counted.jpegdl.high) == pytest.approx(wilson(529, N), abs=1e-6)
+    assert counted.points == pytest.approx(2.2)
+    assert counted.p_value == pytest.approx(mcnemar(7, 29))
+    assert counted.chance == "in 3 of 10,000 cases"
+
+
+def test_a_control_says_what_part_of_the_difference_it_makes():
+    cards = [run("flowers17-resnet18", (7, 29)), run("flowers17-resnet18-clip_only", (7, 21))]
+    whole, control = evidence(cards[:1], cards[1:]).runs
+    assert [found.name for found in whole.controls] == ["flowers17-resnet18-clip_only"]
+    assert whole.controls[0].sentence.startswith("The index limit alone: +1.4 of +2.2 points; no clear difference")
+    assert (whole.shipped, control.shipped, control.controls) == (True, False, ())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        run("flowers17-resnet18-clip_only", (8, 28)),  # its baseline names another number of pictures
+        with_baseline(run("flowers17-resnet18-clip_only", (7, 29)), loss=0.2),
+        run("flowers17-resnet18-clip_only", (7, 29), changed={"input_size": 96}),
+        run("flowers17-resnet18-clip_only", (7, 29), changed={"epochs": 30}),
+        run("flowers17-resnet18-clip_only", (7, 29), seed=3),
+        run("cub50-resnet18-clip_only", (7, 29)),
+        run("cub200-resnet18-clip_only", (7, 29)),
+    ],
+    ids=["counts", "epochs went otherwise", "size", "schedule", "seed", "data", "more data"],
+)
+def test_a_control_belongs_only_where_data_network_size_seed_and_baseline_are_the_same(other):
+    whole = with_baseline(run("flowers17-resnet18", (7, 29)), loss=0.1)
+    assert evidence([whole], [other]).runs[0].controls == ()
+    same = with_baseline(run("flowers17-resnet18-clip_only", (7, 21)), loss=0.1)
+    assert len(evidence([whole], [same]).runs[0].controls) == 1
+
+
+def test_the_papers_figure_is_comparable_only_without_departures():
+    plain, changed = (
+        only_run(run("cifar100-resnet32", LEVEL, changed=changed)).paper for changed in ({}, {"epochs": 20})
+    )
+    assert plain
+    assert changed
+    assert (plain.baseline, plain.jpegdl, plain.gain, plain.table) == (71.14, 71.92, 0.78, "Table 1")
+    assert (plain.comparable, changed.comparable) == (True, False)
+    assert only_run(run("flowers17-resnet18", LEVEL)).paper is None
+
+
+def test_every_input_has_both_networks_and_one_reference():
+    inputs = only_run(run("cub50-resnet18", LEVEL, grid=stored(make_grid()))).inputs
+    assert [found.form for found in inputs] == ["raw", "soft", "exact", "hard", "file"]
+    missing = [(found.form, arm) for found in inputs for arm, p in found.p_values.items() if p is None]
+    assert missing == [("raw", "baseline")]
+    assert inputs[0].shares["baseline"].percent == pytest.approx(60)
+
+
+def test_attacks_without_their_checks_give_no_number():
+    card = robust(outcome((5, 40), (5, 40)))
+    complete = only_run(card).attacks
+    assert complete
+    assert complete.missing == ()
+    assert {row.attacked.n for row in complete.rows} == {100}
+    without = [row for row in card.robustness if row["attack"]["method"] != "square"]
+    partial = only_run(replace(card, robustness=without)).attacks
+    assert partial
+    assert (partial.rows, partial.signs) == ((), ())
+    assert partial.missing == ("Square, which needs no gradient",)
+
+
+def test_everything_is_frozen_and_becomes_json():
+    cards = [card_from_json(path.read_text(encoding="utf-8")) for path in sorted(ROOT.glob("checkpoints/*/pair.json"))]
+    records = [card_from_json(path.read_text(encoding="utf-8")) for path in sorted(ROOT.glob("docs/results/*.json"))]
+    found = evidence(cards, records)
+    text = json.dumps(asdict(found), allow_nan=False)
+    assert all(card.name in text for card in [*cards, *records])
+    assert not any(mark in text for mark in ("**", "](", "| ", "</"))
+    seen: list[Any] = [found]
+    while seen:
+        item = seen.pop()
+        assert item.__dataclass_params__.frozen
+        values = [getattr(item, field.name) for field in fields(item)]
+        values += [inner for value in values if isinstance(value, tuple) for inner in value]
+        seen += [value for value in values if is_dataclass(value)]
