@@ -21,7 +21,7 @@ from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.data import Dataset, Examples
 from jpegdl.training.pair import Run, train_pair
 from jpegdl.training.readers import READERS
-from jpegdl.training.recipes import Recipe, shared_settings
+from jpegdl.training.recipes import Recipe, shared_settings, with_epochs
 from tests.tiny import colour_of, noise
 
 CPU = torch.device("cpu")
@@ -77,6 +77,8 @@ def test_the_tables_rate_is_constant_with_adam_and_in_step_with_the_networks_wit
         ({"alpha": 0.0}, "alpha must be positive, got 0.0"),
         ({"cosine": True, "milestones": (5,)}, "milestones (5,) and a cosine exclude each other"),
         ({"milestones": (5, 10)}, "milestones (5, 10) must lie inside 1..9"),
+        ({"milestones": (5, 5)}, "milestones (5, 5) must rise"),
+        ({"milestones": (6, 5)}, "milestones (6, 5) must rise"),
         ({"warmup_epochs": 10}, "warmup_epochs 10 must lie inside 0..9"),
         ({"warmup_epochs": -1}, "warmup_epochs -1 must lie inside 0..9"),
         ({"bits": 2}, "bits must be at least 3 (five levels), got 2"),
@@ -106,6 +108,55 @@ def test_the_settings_that_both_arms_share_are_those_of_network_and_data_alone()
     assert shared_settings(recipe(weight_decay=0.0)) != shared_settings(recipe())
 
 
+# Shortened and lengthened schedules
+
+
+@pytest.mark.parametrize("name", ["flowers17-resnet18", "cifar100-resnet32", "pets-efficientformer_l1"])
+def test_the_same_number_of_epochs_gives_the_same_recipe(name):
+    assert with_epochs(RECIPES[name], RECIPES[name].epochs) == RECIPES[name]
+
+
+def test_every_recipe_can_be_trained_for_any_number_of_epochs_in_the_shape_of_its_own_schedule():
+    schedules = {(plan.epochs, plan.milestones, plan.warmup_epochs): plan for plan in RECIPES.values()}
+    for plan in schedules.values():
+        for epochs in range(1, 301):
+            short = with_epochs(plan, epochs)  # a Recipe refuses what cannot be trained
+            assert (
+                replace(short, epochs=plan.epochs, milestones=plan.milestones, warmup_epochs=plan.warmup_epochs) == plan
+            )
+            assert short.epochs == epochs
+            assert len(short.milestones) == min(len(plan.milestones), epochs - 1)
+            assert all(0 < milestone < epochs for milestone in short.milestones)
+            assert len(set(short.milestones)) == len(short.milestones)
+            wanted = [milestone * epochs / plan.epochs for milestone in plan.milestones]
+            crowded = epochs < 2 * len(plan.milestones) + 4  # where they must make room for each other
+            far = 2 if crowded else 0.5
+            assert all(abs(a - b) <= far for a, b in zip(short.milestones, wanted, strict=False))
+            share = plan.warmup_epochs * epochs / plan.epochs
+            assert abs(short.warmup_epochs - share) <= (0.5 if share >= 0.5 and epochs > 1 else 1)
+            assert (short.warmup_epochs > 0) == (plan.warmup_epochs > 0 and epochs > 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "milestones", "warmup"),
+    [
+        ("flowers17-resnet18", 1, (), 0),
+        ("flowers17-resnet18", 2, (1,), 0),
+        ("flowers17-resnet18", 3, (1, 2), 0),
+        ("flowers17-resnet18", 4, (2, 3), 0),
+        ("flowers17-resnet18", 400, (200, 300), 0),
+        ("cifar100-resnet32", 3, (1, 2), 0),
+        ("pets-efficientformer_l1", 40, (), 7),
+        ("pets-efficientformer_l1", 60, (), 10),
+        ("pets-efficientnet_lite0", 3, (), 1),
+        ("pets-efficientnet_lite0", 1, (), 0),
+    ],
+)
+def test_milestones_and_warm_up_keep_their_share(name, epochs, milestones, warmup):
+    short = with_epochs(RECIPES[name], epochs)
+    assert (short.milestones, short.warmup_epochs) == (milestones, warmup)
+
+
 # The catalogue
 
 FINE_DATA = ("cub200", "stanford_dogs", "flowers102-authors", "pets")
@@ -124,9 +175,13 @@ DIFFERENCES: dict[str, dict] = {  # what defines a variation, beside its name
     "zero_dc": {"zero_dc": True},
     "noop": {"quantizer": "identity", "table_optimizer": "none", "initial_tables": "ones"},
     "rounds5": {"rounds": 5},
+    "ones": {"initial_tables": "ones"},
+    "mean_absolute": {"initial_tables": "mean absolute", "bits": 11},
+    "standard90": {"initial_tables": "standard at quality 90"},
 }  # fmt: skip
 METHODS = ("additive_noise", "cubic", "straight_through")
 CONTROLS = ("clip_only", "quantize_only", "frozen", "standard_frozen", "zero_dc", "noop")
+FIRST_TABLES = ("ones", "mean_absolute", "standard90")
 VARIATIONS = [name for name in RECIPES if name.rpartition("-")[2] in DIFFERENCES]
 
 LAYER = {  # of everything on small data: soft quantizer at the input, alpha 5, b = 8, Adam
@@ -156,6 +211,10 @@ SQUEEZENET = {
     "architecture": "squeezenet1_1", "epochs": 100, "batch_size": 128, "learning_rate": 0.01, "weight_decay": 2e-4,
     "milestones": (30, 60, 90),
 }  # fmt: skip
+FINE_TUNED = {
+    "architecture": "timm:tf_efficientnet_lite0", "start": "imagenet", "learning_rate": 0.01, "milestones": (),
+    "cosine": True, "warmup_epochs": 1,
+}  # fmt: skip
 LONG = {"epochs": 600, "warmup_epochs": 100, "table_learning_rate": 0.005}
 SETTINGS: dict[str, dict] = {
     **{f"cifar100-{name}": CIFAR | {"architecture": name, "learning_rate": 0.05} for name in CIFAR_NETWORKS[:5]},
@@ -176,11 +235,9 @@ SETTINGS: dict[str, dict] = {
     "pets-efficientformer_l1": TRANSFORMER | LONG | {"dataset": "pets"},
     "flowers17-resnet18": FINE | {"dataset": "flowers17", "architecture": "resnet18"},
     "cub50-resnet18": FINE | {"dataset": "cub50", "architecture": "resnet18"},
-    "cub50-efficientnet_lite0": FINE | {
-        "dataset": "cub50", "architecture": "timm:tf_efficientnet_lite0", "start": "imagenet", "epochs": 30,
-        "learning_rate": 0.01, "milestones": (), "cosine": True, "warmup_epochs": 1,
-    },
-}  # fmt: skip
+    "cub50-efficientnet_lite0": FINE | FINE_TUNED | {"dataset": "cub50", "epochs": 30},
+    "pets-efficientnet_lite0": FINE | FINE_TUNED | {"dataset": "pets", "epochs": 10},
+}
 
 
 def test_there_is_a_row_for_each_cell_of_the_papers_tables_each_control_and_each_of_our_pairs():
@@ -189,7 +246,9 @@ def test_there_is_a_row_for_each_cell_of_the_papers_tables_each_control_and_each
     controlled = [f"{data}-resnet18" for data in ("flowers17", "cub50", *FINE_DATA)] + ["cifar100-resnet32"]
     controls = {f"{base}-{control}" for base in controlled for control in CONTROLS}
     ours = {f"flowers17-resnet18-{method}" for method in (*METHODS, "first_relu")}
-    assert set(RECIPES) == set(SETTINGS) | table6 | table7 | controls | ours | {"imagenet-squeezenet1_1-rounds5"}
+    starts = {f"{data}-efficientnet_lite0-{tables}" for data in ("cub50", "pets") for tables in FIRST_TABLES}
+    rounds = {"imagenet-squeezenet1_1-rounds5"}
+    assert set(RECIPES) == set(SETTINGS) | table6 | table7 | controls | ours | starts | rounds
 
 
 @pytest.mark.parametrize("name", SETTINGS)

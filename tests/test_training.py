@@ -462,18 +462,3 @@ def test_the_command_line_refuses_in_one_sentence(trained, flowers, tmp_path, ca
         assert sentence in error
         assert error.startswith("error: ")
         assert error.count("\n") == 1
-
-
-@pytest.mark.parametrize(("epochs", "milestones"), [(1, []), (2, [1]), (4, [2, 3]), (100, [50, 75]), (400, [200, 300])])
-def test_with_other_epochs_the_milestones_keep_their_share(monkeypatch, tmp_path, epochs, milestones):
-    asked: list[Recipe] = []
-
-    def ask(plan: Recipe, *_: object, **__: object) -> None:
-        asked.append(plan)
-        raise ZeroDivisionError
-
-    monkeypatch.setattr("jpegdl.commands.train.train_pair", ask)
-    monkeypatch.setattr("jpegdl.commands.train.read_dataset", lambda *_, **__: None)
-    with pytest.raises(ZeroDivisionError):
-        command("train", "flowers17-resnet18", "--data", tmp_path, "--out", tmp_path / "x", "--epochs", epochs)
-    assert (asked[0].epochs, list(asked[0].milestones)) == (epochs, milestones)

@@ -17,7 +17,7 @@ from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.loop import Epoch
 from jpegdl.training.pair import Run, train_pair
 from jpegdl.training.readers import read_dataset
-from jpegdl.training.recipes import Recipe
+from jpegdl.training.recipes import with_epochs
 
 
 def add(commands: Commands) -> None:
@@ -33,7 +33,7 @@ def add(commands: Commands) -> None:
     train.add_argument("--precision", choices=["bfloat16", "float32"], default="bfloat16", help="of the networks")
     train.add_argument("--weights", type=Path, help="file of ImageNet weights, for recipes that start from them")
     train.add_argument("--input-size", type=int, help="pixels, instead of the recipe's")
-    train.add_argument("--epochs", type=int, help="instead of the recipe's; the milestones keep their share")
+    train.add_argument("--epochs", type=int, help="instead of the recipe's; milestones and warm-up keep their share")
     train.add_argument("--resume", action="store_true", help="continue an interrupted run of the same recipe and seed")
     add_device(train)
 
@@ -56,7 +56,11 @@ def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
         raise ValueError(f"{out} exists; choose another --out or remove it")
     if processes.rank() == 0 and state.exists() and not arguments.resume:
         raise ValueError(f"{state} holds an interrupted run; pass --resume to continue it, or remove it")
-    recipe = _adapted(RECIPES[arguments.recipe], arguments.epochs, arguments.input_size)
+    recipe = RECIPES[arguments.recipe]
+    if arguments.epochs is not None:
+        recipe = with_epochs(recipe, arguments.epochs)
+    if arguments.input_size is not None:
+        recipe = replace(recipe, input_size=arguments.input_size)
     run = Run(
         seeds=arguments.seeds,
         device=device,
@@ -70,15 +74,6 @@ def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
     pair = train_pair(recipe, dataset, out, run)
     if processes.rank() == 0:
         print(verdict(pair.card))
-
-
-def _adapted(recipe: Recipe, epochs: int | None, input_size: int | None) -> Recipe:
-    """The recipe with another number of epochs (milestones at the same share of them) or another input size."""
-    if epochs is not None:
-        shares = (round(milestone * epochs / recipe.epochs) for milestone in recipe.milestones)
-        milestones = tuple(milestone for milestone in shares if 0 < milestone < epochs)
-        recipe = replace(recipe, epochs=epochs, milestones=milestones)
-    return recipe if input_size is None else replace(recipe, input_size=input_size)
 
 
 class _Progress:

@@ -1,7 +1,7 @@
 """What can be trained, as data: the fields. The rows are in catalogue.py. Standard library only."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 Start = Literal["scratch", "imagenet"]
@@ -51,6 +51,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if not all(0 < milestone < self.epochs for milestone in self.milestones):
             raise ValueError(f"{self.name}: milestones {self.milestones} must lie inside 1..{self.epochs - 1}")
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"{self.name}: milestones {self.milestones} must rise; no two may be equal")
         if not 0 <= self.warmup_epochs < max(self.epochs, 1):
             raise ValueError(f"{self.name}: warmup_epochs {self.warmup_epochs} must lie inside 0..{self.epochs - 1}")
         if self.cosine and self.milestones:
@@ -84,6 +86,21 @@ class Recipe:
         if self.cosine:
             return (1 + math.cos(math.pi * (time - self.warmup_epochs) / (self.epochs - self.warmup_epochs))) / 2
         return float(0.1 ** sum(time >= milestone for milestone in self.milestones))
+
+
+def with_epochs(recipe: Recipe, epochs: int) -> Recipe:
+    """The recipe with another number of epochs: milestones and warm-up at (nearly) the same share of them.
+
+    Milestones stay apart and inside, all of them if there is room. A warm-up keeps one epoch, if there are two.
+    """
+    room = max(epochs - 1, 0)
+    milestones = [round(milestone * epochs / recipe.epochs) for milestone in recipe.milestones][:room]
+    for place, milestone in enumerate(milestones):
+        milestones[place] = max(milestone, 1 + (milestones[place - 1] if place else 0))
+    for back, milestone in enumerate(reversed(milestones)):
+        milestones[-1 - back] = min(milestone, epochs - 1 - back)
+    warmup = min(max(round(recipe.warmup_epochs * epochs / recipe.epochs), 1), room) if recipe.warmup_epochs else 0
+    return replace(recipe, epochs=epochs, milestones=tuple(milestones), warmup_epochs=warmup)
 
 
 def shared_settings(recipe: Recipe) -> dict[str, Any]:
