@@ -9,7 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jpegdl.codec.layer import JPEGLayer
 from jpegdl.codec.quantizer import Quantizer, soft_quantize, soft_quantize_all_levels
+from jpegdl.codec.roundtrip import roundtrip
 from jpegdl.pairs.checkpoints import ModelPair
 
 QuantizerName = Literal["five levels", "all levels"]
@@ -31,24 +33,27 @@ class Compression:
     five_or_all: float  # mean absolute difference of the reconstructions by five and by all levels, 1.0 = white
 
 
-@torch.inference_mode()
-def compress(pair: ModelPair, image: Tensor) -> Compression:
-    """Run the learned layer on one picture (1, 3, S, S) in [0, 1] and measure what it did (its first round)."""
-    codec = pair.codec
-    image = image.to(pair.device)
-    coefficients = codec.coefficients(image)
-    steps = codec.steps[0][[0, 1, 1]].unsqueeze(1)
-    indices = torch.round(coefficients / steps).abs()
-    reconstruction = codec(image)
-    five, every = (pair.with_quantizer(quantizer).codec(image) for quantizer in QUANTIZERS.values())
-    return Compression(
+@torch.no_grad()
+def compress(codec: JPEGLayer, image: Tensor, quantizer: QuantizerName) -> tuple[Compression, Tensor]:
+    """Run a layer with this quantizer on one picture (1, 3, S, S) in [0, 1].
+
+    Returns what the first round did to it, and the reconstruction (1, 3, S, S), which the network is given.
+    """
+    made = {
+        name: roundtrip(image, codec.steps, codec.alpha, max_index=codec.max_index, quantizer=formula)
+        for name, formula in QUANTIZERS.items()
+    }
+    reconstruction = made[quantizer]
+    indices = torch.round(codec.coefficients(image) / codec.steps[0][[0, 1, 1]].unsqueeze(1)).abs()
+    work = Compression(
         reconstruction=reconstruction[0].cpu().numpy(),
         psnr=psnr(image, reconstruction),
         zeroed=(indices == 0).float().mean().item(),
         limited=0.0 if codec.max_index is None else (indices > codec.max_index).float().mean().item(),
         outside=((reconstruction < 0) | (reconstruction > 1)).float().mean().item(),
-        five_or_all=(five - every).abs().mean().item(),
+        five_or_all=(made["five levels"] - made["all levels"]).abs().mean().item(),
     )
+    return work, reconstruction
 
 
 def psnr(first: Tensor, second: Tensor) -> float:

@@ -33,9 +33,8 @@ def compare_picture(
     if tuple(square.shape) != (3, size, size):
         raise ValueError(f"{pair.card.name} takes (3, {size}, {size}), got {tuple(square.shape)}; call prepare first")
     image = to_unit(square)[None]
-    pair = pair.with_quantizer(QUANTIZERS[quantizer])
     return PictureComparison(
         square=square.permute(1, 2, 0).numpy(),
-        explanation=explain_pair(pair, image, target, stage=stage),
-        compression=compress(pair, image),
+        explanation=explain_pair(pair.with_quantizer(QUANTIZERS[quantizer]), image, target, stage=stage),
+        compression=compress(pair.codec, image, quantizer)[0],
     )

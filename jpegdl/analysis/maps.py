@@ -1,0 +1,87 @@
+"""GradCAM++ of one network for several classes (paper figure 6), from one forward pass, before the library's scaling."""
+
+import copy
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+Array = NDArray[np.float32]
+
+
+class Explained:
+    """A network's logits for one picture, and the maps that explain them; lives as long as its graph is needed.
+
+    The stage is the module at `path`. Nothing before it is recorded, so a map contains no gradient of the codec, and
+    the network itself is not touched: what runs is a copy of the modules on the way to the stage, with all weights and
+    all other modules shared. So any number of threads may explain the same network.
+    """
+
+    def __init__(self, network: nn.Module, path: str, seen: Tensor) -> None:
+        stage = _Stage(network.get_submodule(path))
+        with torch.enable_grad():
+            self._logits: Tensor = _with_submodule(network, path, stage)(seen)
+        self._features = stage.features
+        self.probabilities: Array = self._logits.detach().softmax(1)[0].float().cpu().numpy()
+
+    def maps(self, classes: Sequence[int]) -> Array:
+        """(len(classes), h, w) at the stage's own resolution, >= 0, in the library's raw units."""
+        features = self._features.detach().float()
+        gradients = self._gradients(classes)
+        flat = gradients.flatten(2)
+        if bool((flat == flat[..., :1]).all()):  # pooled over all cells: what each sums over them is a product
+            weights = flat.shape[2] * _weights_of_a_cell(features[0].sum((1, 2)), flat[..., 0])
+        else:
+            arrays = features.cpu().numpy(), gradients.cpu().numpy()
+            weights = torch.from_numpy(_library().get_cam_weights(None, None, None, None, *arrays)).to(features.device)
+        maps: Array = torch.einsum("nc,chw->nhw", weights, features[0]).clamp(min=0).cpu().numpy()
+        return maps
+
+    def _gradients(self, classes: Sequence[int]) -> Tensor:
+        """(len(classes), C, h, w): of each class's logit with respect to the features."""
+        chosen = torch.eye(self._logits.shape[1], device=self._logits.device)[list(classes), None]
+        (rows,) = torch.autograd.grad(self._logits, self._features, chosen, retain_graph=True, is_grads_batched=True)
+        return rows[:, 0].float()
+
+
+class _Stage(nn.Module):
+    """The explained module; the graph begins at its output."""
+
+    features: Tensor
+
+    def __init__(self, explained: nn.Module) -> None:
+        super().__init__()
+        self.explained = explained
+
+    def forward(self, *inputs: Any) -> Tensor:
+        with torch.no_grad():
+            output: Tensor = self.explained(*inputs)
+        self.features = output.requires_grad_()
+        return self.features.clone()  # what follows may write into it, and not into a leaf
+
+
+def _with_submodule(network: nn.Module, path: str, replacement: nn.Module) -> nn.Module:
+    """`network` with another module at `path`. The modules on the way are copied, everything else is shared."""
+    name, _, rest = path.partition(".")
+    changed = copy.copy(network)
+    below = _with_submodule(network.get_submodule(name), rest, replacement) if rest else replacement
+    changed._modules = {**network._modules, name: below}
+    return changed
+
+
+def _weights_of_a_cell(sums: Tensor, gradients: Tensor) -> Tensor:
+    """Equations 19 and 7 of arXiv 1710.11063: features summed over all cells (C,), gradients (classes, C)."""
+    squares = gradients.square()
+    return gradients.clamp(min=0) * squares / (2 * squares + sums * squares * gradients + 1e-6)
+
+
+@cache
+def _library() -> Any:
+    """grad-cam, whose arithmetic needs no instance, and so no hook. Importing it takes seconds."""
+    from pytorch_grad_cam import GradCAMPlusPlus
+
+    return GradCAMPlusPlus
