@@ -28,7 +28,7 @@ def _table(colours: Colormap) -> Bytes:
 # An odd number of colours, so that one of them is the middle.
 _DIFFERENCE = LinearSegmentedColormap.from_list("difference", [*_BELOW, "#ffffff", *_ABOVE], N=511)
 _JET = _table(colormaps["jet"])
-_COLOURS = {"heat": _table(colormaps["viridis"]), "difference": _table(_DIFFERENCE)}
+_COLOURS = {"heat": _table(colormaps["viridis"]), "difference": _table(_DIFFERENCE), "jet": _JET}
 
 
 def mass_normalised(map: ArrayLike) -> Floats:
@@ -88,6 +88,11 @@ def colour_at(name: str, position: float) -> tuple[int, int, int]:
     """RGB of the colours "heat" or "difference" at 0..1 (cut off beyond); 0.5 of "difference" is white."""
     red, green, blue = _paint(_COLOURS[name], np.clip(position, 0, 1)).tolist()
     return red, green, blue
+
+
+def colour_list(name: str) -> list[str]:
+    """All colours of "heat" (256), "difference" (511) or "jet" (256) from low to high, as #rrggbb."""
+    return [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in _COLOURS[name].tolist()]
 
 
 def gradient_css(name: str) -> str:

@@ -140,9 +140,7 @@ def check(card: PairCard, request: Request) -> Mapping[str, str]:
             f"There is no stage {request.stage!r} in {card.name}; there are {', '.join(map(repr, stages))}."
         )
     if request.quantizer not in QUANTIZERS:
-        raise ValueError(
-            f"There is no quantizer {request.quantizer!r}; there are {', '.join(map(repr, QUANTIZERS))}."
-        )
+        raise ValueError(f"There is no quantizer {request.quantizer!r}; there are {', '.join(map(repr, QUANTIZERS))}.")
     return stages
 
 

@@ -1,9 +1,21 @@
 """From a picture to the square that both networks see, the same in training's tests and on the page."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+
+
+class Crop(NamedTuple):
+    """The square that the networks see, in pixels of the whole upright picture."""
+
+    width: int  # of the whole picture
+    height: int
+    left: float
+    top: float
+    side: float
 
 
 def prepare(picture: Image.Image, size: int, short_side: int) -> Tensor:
@@ -11,13 +23,23 @@ def prepare(picture: Image.Image, size: int, short_side: int) -> Tensor:
 
     Bilinear with antialiasing (Pillow's). Divide by 255 to get what a Classifier takes.
     """
-    width, height = picture.size
-    scale = short_side / min(width, height)
-    wide, high = max(size, round(width * scale)), max(size, round(height * scale))
-    left, top = (wide - size) // 2, (high - size) // 2
+    wide, high, left, top = _scaled(*picture.size, size, short_side)
     resized = picture.convert("RGB").resize((wide, high), Image.Resampling.BILINEAR)
     square = resized.crop((left, top, left + size, top + size))
     return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
+
+
+def crop(width: int, height: int, size: int, short_side: int) -> Crop:
+    """Which part of a picture `prepare` keeps."""
+    wide, high, left, top = _scaled(width, height, size, short_side)
+    return Crop(width, height, left * width / wide, top * height / high, size * min(width / wide, height / high))
+
+
+def _scaled(width: int, height: int, size: int, short_side: int) -> tuple[int, int, int, int]:
+    """Width and height after scaling, left and top of the centre square in it."""
+    scale = short_side / min(width, height)
+    wide, high = max(size, round(width * scale)), max(size, round(height * scale))
+    return wide, high, (wide - size) // 2, (high - size) // 2
 
 
 def to_unit(images: Tensor) -> Tensor:
