@@ -1,4 +1,4 @@
-"""GradCAM++ of one network for several classes from one forward pass (paper figure 6), before the library's scaling."""
+"""GradCAM++ of one network for several classes from one forward pass (paper figure 6), before any scaling."""
 
 import copy
 from collections.abc import Sequence

@@ -122,9 +122,7 @@ def mean_limits(pair: ModelPair) -> tuple[float | None, float | None]:
     """
     if pair.codec.max_index is None:
         return None, None
-    luma, chroma = (
-        float(step) for step in pair.codec.steps.detach().cpu().numpy()[:, :, 0, 0].min(0) * pair.codec.max_index / 8
-    )
+    luma, chroma = (float(step) for step in pair.tables[:, :, 0, 0].min(0) * pair.codec.max_index / 8)
     return luma, chroma
 
 
