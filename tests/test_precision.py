@@ -1,8 +1,52 @@
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
 
-from jpegdl.training.precision import slow_layers_in_float32
+from jpegdl.training.precision import native_precision, slow_layers_in_float32
+
+# Which precision a device is given
+
+
+@pytest.mark.parametrize(
+    ("able", "expected"),
+    [
+        ({"architecture": "x86_64", "avx2": True, "avx512_bf16": False, "amx_bf16": False}, torch.float32),
+        ({"architecture": "x86_64", "avx512_f": True, "avx512_bf16": False}, torch.float32),
+        ({"architecture": "x86_64", "avx512_f": True, "avx512_bf16": True}, torch.bfloat16),
+        ({"architecture": "x86_64", "amx_bf16": True}, torch.bfloat16),
+        ({"architecture": "aarch64", "neon": True, "bf16": False}, torch.float32),
+        ({"architecture": "aarch64", "neon": True, "bf16": True}, torch.bfloat16),
+        ({"architecture": "riscv64"}, torch.float32),
+    ],
+)
+def test_a_processor_trains_in_bfloat16_only_if_it_has_instructions_for_it(monkeypatch, able, expected):
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: able)
+    assert native_precision(torch.device("cpu")) == expected
+
+
+def test_this_processors_answer_is_that_of_torchs_own_query():
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu.get_capabilities().get("amx_bf16", False)
+    if torch.cpu.get_capabilities()["architecture"] == "x86_64":
+        assert native_precision(torch.device("cpu")) == (torch.bfloat16 if native else torch.float32)
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_gpu_that_only_emulates_bfloat16_trains_in_float32(monkeypatch, native, expected):
+    def supported(including_emulation: bool = True) -> bool:
+        return including_emulation or native
+
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", supported)
+    monkeypatch.setattr("torch.cuda.device", lambda _: nullcontext())
+    assert native_precision(torch.device("cuda", 0)) == expected
+
+
+def test_other_devices_train_in_float32():
+    assert native_precision(torch.device("meta")) == torch.float32
+
+
+# Layers that stay in float32
 
 
 def convolutions() -> nn.Sequential:

@@ -24,8 +24,9 @@ from jpegdl.training.batches import tensor_batches
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.data import Dataset, Examples, PreparedTensors, TrainingSet, TrainingTensors
 from jpegdl.training.describe import departures
+from jpegdl.training.history import Epoch, Moment
 from jpegdl.training.initial import initial_tables
-from jpegdl.training.loop import Epoch, constrain, fit, make_optimizers
+from jpegdl.training.loop import constrain, fit, make_optimizers
 from jpegdl.training.pair import Run, train_pair
 from jpegdl.training.readers import read_dataset
 from jpegdl.training.recipes import Recipe
@@ -211,6 +212,31 @@ def test_a_finished_run_is_yielded_again_without_training(tmp_path):
     again, repeated = run("jpegdl", state=tmp_path / "state.pt")
     assert repeated == history
     assert all(torch.equal(again.state_dict()[key], value) for key, value in model.state_dict().items())
+
+
+def test_a_run_may_go_on_in_another_precision_and_every_epoch_says_which(tmp_path):
+    state, (train, validation) = tmp_path / "state.pt", coloured(30)
+    epochs: list[Epoch] = []
+    for precision, stop in ((torch.bfloat16, 2), (torch.float32, 4)):
+        training = fit(
+            model_for("jpegdl"), recipe(), train, validation, seed=5, device=CPU, precision=precision, state_file=state
+        )
+        epochs = [next(training) for _ in range(stop)]
+    assert [epoch.precision for epoch in epochs] == ["bfloat16", "bfloat16", "float32", "float32"]
+
+
+def test_an_epoch_that_takes_long_is_told_of_while_it_runs(monkeypatch):
+    monkeypatch.setattr(loop, "_WATCHED_EVERY", 0.0)
+    train, validation = coloured(30)
+    told: list[Moment] = []
+    plan = recipe(epochs=2, milestones=())
+    history = list(fit(model_for("jpegdl"), plan, train, validation, seed=5, device=CPU, watch=told.append))
+    assert [(moment.epoch, moment.done) for moment in told] == [(n, step / 4) for n in (1, 2) for step in (1, 2, 3, 4)]
+    for epoch, last in zip(history, (told[3], told[7]), strict=True):
+        assert (epoch.loss, epoch.train_accuracy) == (last.loss, last.train_accuracy)
+        assert 0 < last.seconds <= epoch.seconds
+    silent = list(fit(model_for("jpegdl"), plan, train, validation, seed=5, device=CPU))
+    assert without_seconds(silent) == without_seconds(history)
 
 
 def test_a_state_of_another_recipe_arm_or_seed_is_refused(tmp_path):

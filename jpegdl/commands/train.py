@@ -14,8 +14,9 @@ from jpegdl.commands.options import Commands, add_device
 from jpegdl.pairs.classifier import Arm
 from jpegdl.training import processes
 from jpegdl.training.catalogue import RECIPES
-from jpegdl.training.loop import Epoch
+from jpegdl.training.history import Epoch
 from jpegdl.training.pair import Run, train_pair
+from jpegdl.training.precision import native_precision
 from jpegdl.training.readers import read_dataset
 from jpegdl.training.recipes import with_epochs
 
@@ -30,7 +31,12 @@ def add(commands: Commands) -> None:
     train.add_argument("--out", type=Path, help="folder of the pair, such as checkpoints/NAME")
     train.add_argument("--seeds", type=int, nargs="+", default=[0], help="the weights kept are those of the first")
     train.add_argument("--baseline", type=Path, help="a pair whose baseline is taken instead of training the same one")
-    train.add_argument("--precision", choices=["bfloat16", "float32"], default="bfloat16", help="of the networks")
+    train.add_argument(
+        "--precision",
+        choices=["auto", "bfloat16", "float32"],
+        default="auto",
+        help="of the networks; auto: bfloat16 where the device computes it natively",
+    )
     train.add_argument("--weights", type=Path, help="file of ImageNet weights, for recipes that start from them")
     train.add_argument("--input-size", type=int, help="pixels, instead of the recipe's")
     train.add_argument("--epochs", type=int, help="instead of the recipe's; milestones and warm-up keep their share")
@@ -61,16 +67,19 @@ def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
         recipe = with_epochs(recipe, arguments.epochs)
     if arguments.input_size is not None:
         recipe = replace(recipe, input_size=arguments.input_size)
+    precision = native_precision(device) if arguments.precision == "auto" else getattr(torch, arguments.precision)
     run = Run(
         seeds=arguments.seeds,
         device=device,
         report=_Progress(recipe.epochs),
-        precision=getattr(torch, arguments.precision),
+        precision=precision,
         commit=_commit(),
         baseline=arguments.baseline,
         weights=arguments.weights,
     )
     dataset = read_dataset(recipe.dataset, arguments.data, download=arguments.download)
+    if processes.rank() == 0:
+        print(f"The networks train in {str(precision).removeprefix('torch.')} on {device}.", flush=True)
     pair = train_pair(recipe, dataset, out, run)
     if processes.rank() == 0:
         print(verdict(pair.card))

@@ -15,7 +15,7 @@ from jpegdl.pairs.classifier import Arm
 from jpegdl.training import processes
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.data import Dataset
-from jpegdl.training.loop import Epoch
+from jpegdl.training.history import Epoch
 from jpegdl.training.recipes import Recipe
 from jpegdl.training.sources import short_side_of
 

@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,11 @@ from jpegdl.pairs.classifier import Classifier, table_layer
 from jpegdl.pairs.prepare import to_unit
 from jpegdl.training import processes
 from jpegdl.training.data import Batch, Prepared, TrainingSet
+from jpegdl.training.history import Epoch, Moment, Watch
 from jpegdl.training.precision import slow_layers_in_float32
 from jpegdl.training.recipes import Recipe, shared_settings
 
-
-@dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """What one epoch left behind. Loss in nats, accuracies as shares 0..1, seconds of wall time."""
-
-    number: int
-    loss: float
-    train_accuracy: float
-    validation_accuracy: float
-    seconds: float
-    steps: list[Any] | None  # the layer's tables after the epoch, (rounds, 2, 8, 8); None without a layer at the input
+_WATCHED_EVERY = 60.0  # seconds
 
 
 def fit(
@@ -45,14 +36,16 @@ def fit(
     device: torch.device,
     precision: torch.dtype = torch.bfloat16,
     state_file: Path | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[Epoch]:
     """Train `model` in place for recipe.epochs and yield each epoch when it is over.
 
     The order of batches and the augmentation depend on `seed` and the epoch alone, so both arms see the same
     pictures. With `state_file`, the state is written after every epoch; if the file exists, its epochs are yielded
-    first and training continues after them exactly as if it had not stopped. Several processes (processes.py) train
-    one model: gradients are averaged, the first one writes. Raises ValueError if the file belongs to another recipe
-    or seed, and at the end of an epoch whose loss is not finite.
+    first and training continues after them exactly as if it had not stopped, or in another precision. `watch` is told
+    once a minute how an epoch goes. Several processes (processes.py) train one model: gradients are averaged, the first
+    one writes. Raises ValueError if the file belongs to another recipe or seed, and after an epoch whose loss is not
+    finite.
     """
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     layer = table_layer(model)
@@ -60,7 +53,7 @@ def fit(
         constrain(layer, recipe)
     optimizers = make_optimizers(model, recipe)
     settings = shared_settings(recipe) if layer is None else asdict(recipe)
-    run = {"settings": settings, "precision": str(precision), "seed": seed, "tables": layer is not None}
+    run = {"settings": settings, "seed": seed, "tables": layer is not None}
     history: list[Epoch] = []
     if state_file and state_file.exists():
         history = _restore(state_file, run, model, optimizers, device)
@@ -72,7 +65,9 @@ def fit(
         with random_state, slow_layers_in_float32(model, device):
             torch.manual_seed((seed * 1_000_003 + number) * 1009 + processes.rank())  # dropout, noise
             batches = train.batches(epoch_generator(seed, number))
-            loss, accuracy = _train_epoch(network, layer, optimizers, recipe, batches, number, train.steps, precision)
+            loss, accuracy = _train_epoch(
+                network, layer, optimizers, recipe, batches, number, train.steps, precision, watch
+            )
         if not math.isfinite(loss):
             raise ValueError(f"the loss of epoch {number} is {loss}; choose a lower learning rate or other tables")
         history.append(
@@ -82,6 +77,7 @@ def fit(
                 train_accuracy=accuracy,
                 validation_accuracy=_accuracy(model, validation, device),
                 seconds=time.perf_counter() - started,
+                precision=str(precision).removeprefix("torch."),
                 steps=layer.steps.tolist() if isinstance(layer, JPEGLayer) else None,
             )
         )
@@ -135,10 +131,12 @@ def _train_epoch(
     number: int,
     steps: int,
     precision: torch.dtype,
+    watch: Watch | None,
 ) -> tuple[float, float]:
     """One pass over the pictures -> mean loss and accuracy on the augmented batches."""
     network.train()
     sums = torch.zeros(3, dtype=torch.float64)  # loss, right answers, pictures
+    started = told = time.perf_counter()
     rates = (recipe.learning_rate_at, recipe.table_learning_rate_at)
     for position, batch in enumerate(batches):
         for optimizer, rate in zip(optimizers, rates, strict=False):
@@ -150,6 +148,17 @@ def _train_epoch(
         if layer is not None:
             constrain(layer, recipe)
         sums += torch.stack([loss, correct, torch.full_like(loss, len(batch.inputs))]).double().cpu()
+        if watch and (now := time.perf_counter()) - told >= _WATCHED_EVERY:
+            told, (loss_sum, correct_sum, pictures) = now, sums.tolist()
+            watch(
+                Moment(
+                    epoch=number,
+                    done=(position + 1) / steps,
+                    seconds=now - started,
+                    loss=loss_sum / pictures,
+                    train_accuracy=correct_sum / pictures,
+                )
+            )
     loss_sum, correct_sum, pictures = processes.total(sums.to(batch.inputs.device)).tolist()
     return loss_sum / pictures, correct_sum / pictures
 

@@ -9,20 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jpegdl.codec.featurelayer import FeatureJPEGLayer
-from jpegdl.codec.layer import JPEGLayer
-from jpegdl.codec.variants import IN_TESTS, QUANTIZERS
-from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import ModelPair, load_pair, save_pair
-from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier, replace_first_relu
+from jpegdl.pairs.classifier import ARMS, Arm, Classifier
 from jpegdl.pairs.evaluate import compare, logits
-from jpegdl.pairs.weights import imagenet_backbone
 from jpegdl.training import processes
+from jpegdl.training.arms import baseline_arm, first_backbone, first_steps, jpegdl_arm
 from jpegdl.training.data import Dataset
 from jpegdl.training.describe import card_of, summary
+from jpegdl.training.history import Epoch
 from jpegdl.training.initial import initial_tables
-from jpegdl.training.loop import Epoch, fit
+from jpegdl.training.loop import fit
 from jpegdl.training.recipes import Recipe, shared_settings
 from jpegdl.training.sources import Sources, prepared, read_sources
 
@@ -91,59 +88,29 @@ def _train_seed(recipe: Recipe, dataset: Dataset, data: Sources, folder: Path, s
         return model
 
     classes = len(dataset.class_names)
-    start = _start(recipe, classes, seed, run.weights)
+
+    def backbone() -> nn.Module:
+        return first_backbone(recipe, classes, seed, run.weights)
+
     if run.baseline is None:
-        baseline = train("baseline", build_classifier(recipe.architecture, classes, backbone=start()))
+        baseline = train("baseline", baseline_arm(recipe, classes, backbone()))
     else:
         found = _taken_baseline(recipe, dataset, seed, run.baseline)
         baseline, history["baseline"] = (
             found.baseline.to(run.device),
-            [Epoch(**epoch) for epoch in found.card.history["baseline"]],
+            [
+                Epoch(**({"precision": found.card.training["precision"]} | epoch))
+                for epoch in found.card.history["baseline"]
+            ],
         )
-    if recipe.place == "input":
-        tables = initial_tables(recipe, baseline, data.clean)
-        fresh = build_classifier(recipe.architecture, classes, backbone=start(), codec=make_layer(recipe, tables))
-    else:
-        fresh = build_classifier(recipe.architecture, classes, backbone=start())
-        replace_first_relu(fresh, _feature_layer(recipe))
-        tables = next(value for name, value in fresh.state_dict().items() if name.endswith(".steps")).clone()
+    tables = initial_tables(recipe, baseline, data.clean) if recipe.place == "input" else None
+    fresh = jpegdl_arm(recipe, classes, backbone(), tables)
+    started_from = first_steps(fresh)
     jpegdl = train("jpegdl", fresh)
     if processes.rank() == 0:
-        card = card_of(recipe, dataset, seed, tables, history, run.device, run.precision, run.commit)
+        card = card_of(recipe, dataset, seed, started_from, history, run.device, run.precision, run.commit)
         save_pair(folder, card, {"baseline": baseline, "jpegdl": jpegdl})
         measure(folder, dataset, run.device)
-
-
-def make_layer(recipe: Recipe, tables: Tensor) -> JPEGLayer:
-    """The recipe's layer for the input, with `tables` (rounds, 2, 8, 8) to start from."""
-    alpha = recipe.alpha if recipe.hardness is None else recipe.hardness / tables.square()
-    return JPEGLayer(
-        tables,
-        alpha if alpha is not None else 1.0,
-        max_index=recipe.max_index,
-        quantizer=QUANTIZERS[IN_TESTS.get(recipe.quantizer, recipe.quantizer)],
-        training_quantizer=QUANTIZERS[recipe.quantizer],
-    )
-
-
-def _feature_layer(recipe: Recipe) -> Callable[[int], FeatureJPEGLayer]:
-    quantizer = QUANTIZERS[recipe.quantizer]
-    return lambda channels: FeatureJPEGLayer(
-        torch.ones(channels, 8, 8), recipe.alpha or 1.0, max_index=recipe.max_index, quantizer=quantizer
-    )
-
-
-def _start(recipe: Recipe, classes: int, seed: int, weights: Path | None) -> Callable[[], nn.Module]:
-    """Makes the backbone that both arms begin with, each time the same."""
-
-    def make() -> nn.Module:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            if recipe.start == "imagenet":
-                return imagenet_backbone(recipe.architecture, classes, weights)
-            return architecture(recipe.architecture).build(classes)
-
-    return make
 
 
 def _taken_baseline(recipe: Recipe, dataset: Dataset, seed: int, folder: Path) -> ModelPair:

@@ -1,10 +1,26 @@
-"""Which convolutions a CPU trains faster in float32 than in bfloat16."""
+"""In which precision a device trains: what it computes natively, and which layers of a network are exceptions."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+
+_CPU_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # of bfloat16, on x86 and on ARM
+
+
+def native_precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device has instructions for it, else float32: emulated, ResNet-18 trains at a twelfth of the
+    speed of float32 (AVX2). The device is asked what it can, not what it is called."""
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        native = any(able.get(name, False) for name in _CPU_INSTRUCTIONS)
+    else:
+        native = False
+    return torch.bfloat16 if native else torch.float32
 
 
 @contextmanager
