@@ -4,13 +4,14 @@ Both can be pickled, so a process that has the GPU can take the one and send the
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from jpegdl.analysis.compression import QUANTIZERS, Compression, QuantizerName, compress
 from jpegdl.analysis.maps import Explained
@@ -18,19 +19,25 @@ from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS, Arm
-from jpegdl.pairs.prepare import to_unit
+from jpegdl.pairs.prepare import prepare, to_unit
 
 # What to explain first: the class with the highest mean probability, the true one, each arm's own first, or this one.
 Choice = Literal["shared", "true", "own"]
 Target = int | Choice
-CHOICES: tuple[Choice, ...] = get_args(Choice)
+CHOICES: Mapping[str, Choice] = {choice: choice for choice in get_args(Choice)}
 
+K = TypeVar("K")
+
+_LISTED, _LONGEST = 12, 80  # names, and letters of what came, in a message
 FIRST = 5  # classes of each arm that are shown, so that each has a map
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Request:
-    """A prepared picture and what to do with it. Nothing is checked before `answer` looks at the pair."""
+    """A prepared picture and what to do with it; whether it fits the pair is for `answer` to see.
+
+    Raises ValueError for the true class as target where that is not known.
+    """
 
     pair: str  # its name
     square: NDArray[np.uint8]  # (S, S, 3), RGB: as pairs.prepare makes it
@@ -38,6 +45,10 @@ class Request:
     target: Target = "shared"
     stage: str | None = None  # a key of the architecture's stages; None: the last
     quantizer: QuantizerName = "five levels"
+
+    def __post_init__(self) -> None:
+        if self.target == "true" and self.true is None:
+            raise ValueError("The target is the true class, but which class that is was not said; give it, too.")
 
     @property
     def seconds(self) -> float:
@@ -51,7 +62,7 @@ class Answer:
 
     request: Request  # with the stage filled in
     probabilities: Mapping[Arm, NDArray[np.float32]]  # (K,), softmax
-    classes: tuple[int, ...]  # that have maps: the first of both arms, the true one, the target; most probable first
+    classes: tuple[int, ...]  # that have maps, see shown_classes; most probable first
     maps: Mapping[Arm, NDArray[np.float32]]  # (classes, h, w) GradCAM++ at the stage's own resolution, >= 0, raw
     compression: Compression
     seconds: float  # that computing took
@@ -112,11 +123,42 @@ def answer(pairs: Mapping[str, ModelPair], request: Request) -> Answer:
     )
 
 
-def find_pair(pairs: Mapping[str, ModelPair], name: str) -> ModelPair:
+def find_pair(pairs: Mapping[str, ModelPair], name: object) -> ModelPair:
     """The pair of this name. Raises ValueError that lists the names there are."""
-    if name not in pairs:
-        raise ValueError(f"There is no pair {name!r}; there are {', '.join(map(repr, pairs))}.")
-    return pairs[name]
+    return pairs[one_of("pair", name, pairs)]
+
+
+def make_request(
+    card: PairCard,
+    picture: Image.Image,
+    *,
+    target: object = "shared",
+    true_class: object = None,
+    stage: object = None,
+    quantizer: object = "five levels",
+) -> Request:
+    """The request for an RGB picture of any size and settings as people write them: classes by name, or a key of
+    CHOICES as target; no stage is the last. Raises ValueError for a setting that this pair does not have."""
+    names = card.class_names
+    key = one_of("target", target, [*CHOICES, *names])
+    stages = architecture(card.architecture).stages
+    return Request(
+        pair=card.name,
+        square=prepare(picture, card.input_size, card.short_side).permute(1, 2, 0).contiguous().numpy(),
+        true=None if true_class is None else names.index(one_of("class", true_class, names)),
+        target=CHOICES[key] if key in CHOICES else names.index(key),
+        stage=list(stages)[-1] if stage is None else one_of("stage", stage, stages),
+        quantizer=one_of("quantizer", quantizer, QUANTIZERS),
+    )
+
+
+def one_of(what: str, value: object, known: Iterable[K]) -> K:
+    """The equal one among `known`. Raises ValueError that names some of them; `value` may come from anybody."""
+    names = list(known)
+    if value in names:
+        return names[names.index(value)]
+    listed = ", ".join(repr(name) for name in names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+    raise ValueError(f"There is no {what} {repr(value)[:_LONGEST]}; there are: {listed}.")
 
 
 def check(card: PairCard, request: Request) -> Mapping[str, str]:
@@ -130,38 +172,36 @@ def check(card: PairCard, request: Request) -> Mapping[str, str]:
     for name, number in (("true class", request.true), ("target", request.target)):
         if isinstance(number, int) and not 0 <= number < count:
             raise ValueError(f"The {name} must be a class index 0..{count - 1} of {card.name}, got {number}.")
-    if not isinstance(request.target, int) and request.target not in CHOICES:
-        raise ValueError(
-            f"The target must be a class index or one of {', '.join(map(repr, CHOICES))}, got {request.target!r}."
-        )
+    if not isinstance(request.target, int):
+        one_of("target", request.target, CHOICES)
+    one_of("quantizer", request.quantizer, QUANTIZERS)
     stages = architecture(card.architecture).stages
-    if request.stage is not None and request.stage not in stages:
-        raise ValueError(
-            f"There is no stage {request.stage!r} in {card.name}; there are {', '.join(map(repr, stages))}."
-        )
-    if request.quantizer not in QUANTIZERS:
-        raise ValueError(f"There is no quantizer {request.quantizer!r}; there are {', '.join(map(repr, QUANTIZERS))}.")
+    if request.stage is not None:
+        one_of("stage", request.stage, stages)
     return stages
 
 
 def choose_targets(
     probabilities: Mapping[Arm, NDArray[np.float32]], target: Target, true: int | None
 ) -> dict[Arm, int]:
-    """The class to explain for each arm; ties of "shared" go to the lower index, "true" without one is "shared"."""
-    if isinstance(target, int):
-        return dict.fromkeys(ARMS, target)
-    if target == "true" and true is not None:
-        return dict.fromkeys(ARMS, true)
+    """The class to explain for each arm."""
     if target == "own":
         return {arm: int(probabilities[arm].argmax()) for arm in ARMS}
-    return dict.fromkeys(ARMS, int((probabilities["baseline"] + probabilities["jpegdl"]).argmax()))
+    number = true if target == "true" else target
+    return dict.fromkeys(ARMS, number if isinstance(number, int) else _most_probable(probabilities))
+
+
+def _most_probable(probabilities: Mapping[Arm, NDArray[np.float32]]) -> int:
+    """The class with the highest mean probability of the two arms; ties go to the lower index."""
+    return int((probabilities["baseline"] + probabilities["jpegdl"]).argmax())
 
 
 def shown_classes(
     probabilities: Mapping[Arm, NDArray[np.float32]], target: Target, true: int | None
 ) -> tuple[int, ...]:
-    """The first FIRST classes of both arms, the true class and the targets, by the larger of both probabilities."""
-    wanted = set(choose_targets(probabilities, target, true).values()) | ({true} if true is not None else set())
+    """The first FIRST classes of both arms, what "shared" means, the true class and the target, by the larger of both
+    probabilities: so a map is there for every choice but another class."""
+    wanted = {number for number in (_most_probable(probabilities), target, true) if isinstance(number, int)}
     for arm in ARMS:
         wanted |= set(np.argsort(-probabilities[arm], kind="stable")[:FIRST].tolist())
     return tuple(sorted(wanted, key=lambda number: (-max(float(probabilities[arm][number]) for arm in ARMS), number)))

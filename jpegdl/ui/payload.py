@@ -110,8 +110,6 @@ def _warnings(card: PairCard, answer: Answer) -> list[str]:
     found = []
     if answer.request.quantizer != card.quantizer:
         found.append(f"JPEG-DL runs with {answer.request.quantizer}; it was trained with {card.quantizer}.")
-    if answer.request.target == "true" and answer.request.true is None:
-        found.append("The true class is not known; the class with the highest mean probability is explained.")
     return found
 
 
