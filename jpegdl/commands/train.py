@@ -2,7 +2,6 @@
 
 import argparse
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +10,9 @@ import torch
 from jpegdl.analysis.results.paper import listing
 from jpegdl.analysis.results.report import verdict
 from jpegdl.commands.options import Commands, add_device
-from jpegdl.pairs.classifier import Arm
+from jpegdl.commands.progress import Progress
 from jpegdl.training import processes
 from jpegdl.training.catalogue import RECIPES
-from jpegdl.training.history import Epoch
 from jpegdl.training.pair import Run, train_pair
 from jpegdl.training.precision import native_precision
 from jpegdl.training.readers import read_dataset
@@ -68,16 +66,19 @@ def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
     if arguments.input_size is not None:
         recipe = replace(recipe, input_size=arguments.input_size)
     precision = native_precision(device) if arguments.precision == "auto" else getattr(torch, arguments.precision)
+    dataset = read_dataset(recipe.dataset, arguments.data, download=arguments.download)
+    progress = Progress(recipe.epochs, len(dataset.train))
     run = Run(
         seeds=arguments.seeds,
         device=device,
-        report=_Progress(recipe.epochs),
+        report=progress.epoch,
+        announce=progress.announce,
+        watch=progress.moment,
         precision=precision,
         commit=_commit(),
         baseline=arguments.baseline,
         weights=arguments.weights,
     )
-    dataset = read_dataset(recipe.dataset, arguments.data, download=arguments.download)
     if processes.rank() == 0:
         print(f"The networks train in {str(precision).removeprefix('torch.')} on {device}.", flush=True)
     pair = train_pair(recipe, dataset, out, run)
@@ -85,31 +86,13 @@ def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
         print(verdict(pair.card))
 
 
-class _Progress:
-    """A line an epoch, with a bar; rewritten in place on a terminal."""
-
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
-
-    def __call__(self, seed: int, arm: Arm, epoch: Epoch) -> None:
-        done = round(20 * epoch.number / self.epochs)
-        rest = (self.epochs - epoch.number) * epoch.seconds / 60
-        line = (
-            f"seed {seed} {arm:8} [{'#' * done}{'.' * (20 - done)}] {epoch.number:3}/{self.epochs}  "
-            f"loss {epoch.loss:6.3f}  train {epoch.train_accuracy:6.1%}  validation {epoch.validation_accuracy:6.1%}  "
-            f"{epoch.seconds:5.1f} s, {rest:4.0f} min left"
-        )
-        last = epoch.number == self.epochs
-        print(
-            f"\r{line}" if sys.stdout.isatty() else line,
-            end="" if sys.stdout.isatty() and not last else "\n",
-            flush=True,
-        )
-
-
 def _commit() -> str:
-    """The commit of the working copy, or nothing where there is none."""
+    """The commit of this code, with -dirty if it was changed since; nothing where it is no working copy."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():  # installed: a folder above may be another project's
+        return ""
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]
     try:
-        return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""

@@ -213,6 +213,14 @@ def _store(
     os.replace(temporary, path)
 
 
+def epochs_done(state_file: Path) -> int:
+    """How many epochs the run of this file has behind it; 0 where there is none, or none that can be read."""
+    try:
+        return len(torch.load(state_file, map_location="cpu", mmap=True, weights_only=True)["history"])
+    except Exception:  # what is wrong with the file, `fit` says
+        return 0
+
+
 def _restore(
     path: Path, run: dict[str, Any], model: Classifier, optimizers: list[Optimizer], device: torch.device
 ) -> list[Epoch]:

@@ -1,8 +1,9 @@
 """Both arms of a pair from one recipe: baseline, initial tables, JPEG-DL, counts, card; for one seed or several."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from jpegdl.training import processes
 from jpegdl.training.arms import baseline_arm, first_backbone, first_steps, jpegdl_arm
 from jpegdl.training.data import Dataset
 from jpegdl.training.describe import card_of, summary
-from jpegdl.training.history import Epoch
+from jpegdl.training.history import Epoch, Moment
 from jpegdl.training.initial import initial_tables
-from jpegdl.training.loop import fit
+from jpegdl.training.loop import epochs_done, fit
+from jpegdl.training.pace import Outlook, measure_pace
 from jpegdl.training.recipes import Recipe, shared_settings
 from jpegdl.training.sources import Sources, prepared, read_sources
 
@@ -33,6 +35,8 @@ class Run:
     seeds: Sequence[int]
     device: torch.device
     report: Report
+    announce: Callable[[Outlook], None] | None = None  # told how long it will take, before the first step
+    watch: Callable[[int, Arm, Moment], None] | None = None  # told once a minute, of seed and arm, inside an epoch
     precision: torch.dtype = torch.bfloat16  # of the networks in training; the layer computes in float32
     commit: str = ""
     baseline: Path | None = None  # a pair whose baseline is taken instead of training one
@@ -44,17 +48,21 @@ def train_pair(recipe: Recipe, dataset: Dataset, out: Path, run: Run) -> ModelPa
 
     The weights are those of the first seed; of the others the card keeps counts and tables. State of an unfinished run
     lies in a hidden folder beside `out` and is continued if it exists; it is removed when the pair is complete.
-    `run.report` is called after every epoch.
+    `run.report` is called after every epoch, also after those that an earlier process finished.
     """
     work = out.with_name(f".{out.name}.training")
     work.mkdir(parents=True, exist_ok=True)
     folders = [work / f"seed{seed}" for seed in run.seeds]
-    data: Sources | None = None
-    for seed, folder in zip(run.seeds, folders, strict=True):
-        if not folder.exists():
-            data = data or read_sources(recipe, dataset, run.device)
-            _train_seed(recipe, dataset, data, folder, seed, run)
-            processes.wait()
+    unfinished = {seed: folder for seed, folder in zip(run.seeds, folders, strict=True) if not folder.exists()}
+    if unfinished:
+        data = read_sources(recipe, dataset, run.device)
+        if run.announce and processes.rank() == 0:
+            pace = measure_pace(recipe, dataset, data, run.device, run.precision, run.weights)
+            run.announce(Outlook(pace, _epochs_left(recipe, unfinished, run)))
+        processes.wait()
+    for seed, folder in unfinished.items():
+        _train_seed(recipe, dataset, data, folder, seed, run)
+        processes.wait()
     if processes.rank() == 0:
         first, *others = (load_pair(folder) for folder in folders)
         card = replace(first.card, other_seeds=[summary(pair.card) for pair in others])
@@ -64,13 +72,25 @@ def train_pair(recipe: Recipe, dataset: Dataset, out: Path, run: Run) -> ModelPa
     return load_pair(out, run.device)
 
 
+def _epochs_left(recipe: Recipe, unfinished: Mapping[int, Path], run: Run) -> dict[tuple[int, Arm], int]:
+    trained: tuple[Arm, ...] = ARMS if run.baseline is None else ("jpegdl",)
+    return {
+        (seed, arm): recipe.epochs - epochs_done(_state_file(folder, arm))
+        for seed, folder in unfinished.items()
+        for arm in trained
+    }
+
+
+def _state_file(folder: Path, arm: Arm) -> Path:
+    return folder.with_name(f"{folder.name}-{arm}.pt")
+
+
 def _train_seed(recipe: Recipe, dataset: Dataset, data: Sources, folder: Path, seed: int, run: Run) -> None:
     """One complete pair in `folder`."""
     history: dict[Arm, list[Epoch]] = {}
 
     def train(arm: Arm, model: Classifier) -> Classifier:
         history[arm] = []
-        state = folder.with_name(f"{folder.name}-{arm}.pt")
         epochs = fit(
             model,
             recipe,
@@ -79,7 +99,8 @@ def _train_seed(recipe: Recipe, dataset: Dataset, data: Sources, folder: Path, s
             seed=seed,
             device=run.device,
             precision=run.precision,
-            state_file=state,
+            state_file=_state_file(folder, arm),
+            watch=partial(run.watch, seed, arm) if run.watch and processes.rank() == 0 else None,
         )
         for epoch in epochs:
             history[arm].append(epoch)

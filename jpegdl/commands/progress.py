@@ -1,0 +1,74 @@
+"""What `train` prints while it runs: how long it will take, and how every epoch went."""
+
+import sys
+from dataclasses import replace
+
+from jpegdl.pairs.classifier import Arm
+from jpegdl.training.history import Epoch, Moment
+from jpegdl.training.pace import Outlook
+
+
+class Progress:
+    """Lines about one run; on a terminal an epoch's line replaces the one before."""
+
+    def __init__(self, epochs: int, pictures: int) -> None:
+        """`epochs` of an arm, and the `pictures` of an epoch."""
+        self.epochs, self.pictures = epochs, pictures
+        self.outlook: Outlook | None = None
+
+    def announce(self, outlook: Outlook) -> None:
+        """Before the first step: the time that the whole run takes here."""
+        self.outlook = outlook
+        epoch = outlook.pace.epoch
+        print(
+            f"About {duration(outlook.seconds)} on this device: {sum(outlook.left.values())} epochs, "
+            f"of the baseline in {duration(epoch['baseline'])} each, with JPEG-DL in {duration(epoch['jpegdl'])}.",
+            flush=True,
+        )
+
+    def epoch(self, seed: int, arm: Arm, epoch: Epoch) -> None:
+        """After an epoch, but for those of a run that is continued; its own time corrects what is said of the rest."""
+        if self.outlook is not None:
+            if self.epochs - epoch.number >= self.outlook.left[seed, arm]:
+                return
+            self.outlook = _learned(self.outlook, seed, arm, epoch)
+        done = round(20 * epoch.number / self.epochs)
+        line = (
+            f"seed {seed} {arm:8} [{'#' * done}{'.' * (20 - done)}] {epoch.number:3}/{self.epochs}  "
+            f"loss {epoch.loss:6.3f}  train {epoch.train_accuracy:6.1%}  validation {epoch.validation_accuracy:6.1%}  "
+            f"{self.pictures / epoch.seconds:.4g} pictures/s{self._left(0)}"
+        )
+        last = epoch.number == self.epochs
+        terminal = sys.stdout.isatty()
+        print(f"\r{line}\033[K" if terminal else line, end="" if terminal and not last else "\n", flush=True)
+
+    def moment(self, seed: int, arm: Arm, moment: Moment) -> None:
+        """Once a minute inside an epoch."""
+        speed = moment.done * self.pictures / moment.seconds
+        line = (
+            f"seed {seed} {arm:8} {moment.done:6.1%} of epoch {moment.epoch}/{self.epochs}  loss {moment.loss:6.3f}  "
+            f"train {moment.train_accuracy:6.1%}  {speed:.4g} pictures/s{self._left(moment.seconds)}"
+        )
+        terminal = sys.stdout.isatty()
+        print(f"\r{line}\033[K" if terminal else line, end="" if terminal else "\n", flush=True)
+
+    def _left(self, spent: float) -> str:
+        return "" if self.outlook is None else f"  {duration(self.outlook.seconds - spent)} left"
+
+
+def _learned(outlook: Outlook, seed: int, arm: Arm, epoch: Epoch) -> Outlook:
+    """The outlook with one epoch less, at the pace of that epoch."""
+    slower = epoch.seconds / outlook.pace.epoch[arm]  # than thought; so are the other arm's epochs
+    pace = replace(outlook.pace, epoch={name: seconds * slower for name, seconds in outlook.pace.epoch.items()})
+    return Outlook(pace, {**outlook.left, (seed, arm): outlook.left[seed, arm] - 1})
+
+
+def duration(seconds: float) -> str:
+    """Such as "8 s", "12 min", "3 h 05 min" or "4 d 2 h"."""
+    if seconds < 99.5:
+        return f"{max(seconds, 0):.2g} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    hours = round(seconds / 3600)
+    return f"{minutes // 60} h {minutes % 60:02} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"

@@ -1,0 +1,205 @@
+"""How long a run will take, said before it begins, and how it goes, said while it runs."""
+
+import random
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from jpegdl.commands import train
+from jpegdl.commands.progress import Progress, duration
+from jpegdl.training import loop, pace
+from jpegdl.training.data import Batch, PreparedTensors, TrainingSet
+from jpegdl.training.history import Epoch, Moment
+from jpegdl.training.pace import Outlook, Pace, measure_pace
+from jpegdl.training.pair import Run, train_pair
+from jpegdl.training.recipes import Recipe
+from jpegdl.training.sources import Sources
+from tests.test_recipes import generated
+from tests.tiny import TINY, add_tiny, noise, noise_bytes
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch):
+    add_tiny(monkeypatch)
+    monkeypatch.setattr(pace, "_PATIENCE", 0.05)
+
+
+def recipe(**changes: object) -> Recipe:
+    facts: dict = {
+        "name": "test", "dataset": "none", "architecture": TINY, "input_size": 16, "epochs": 3, "batch_size": 4,
+        "learning_rate": 0.1, "weight_decay": 1e-4, "table_learning_rate": 0.05,
+    }  # fmt: skip
+    return Recipe(**(facts | changes))
+
+
+def sources(seconds_a_picture: float = 0.0) -> Sources:
+    """Pictures for which the batches take their time."""
+
+    def batches(generator: torch.Generator) -> Iterator[Batch]:
+        del generator
+        for _ in range(3):
+            time.sleep(4 * seconds_a_picture)
+            yield Batch(noise(4, 16), torch.tensor([0, 1, 2, 0]), 4)
+
+    tests = PreparedTensors(noise_bytes(6, 16), torch.tensor([0, 1, 2] * 2))
+    return Sources(TrainingSet(batches, 3), tests, tests)
+
+
+def measured(data: Sources, **changes: object) -> Pace:
+    return measure_pace(recipe(**changes), generated(), data, CPU, torch.float32)
+
+
+def test_an_epoch_takes_at_least_as_long_as_its_pictures_take_to_make():
+    plain, slow = measured(sources()), measured(sources(0.05))
+    for arm in ("baseline", "jpegdl"):
+        assert 4 * 0.05 <= slow.epoch[arm] < 4 * 0.05 + 1  # generated() has four pictures to train on
+        assert 0 < plain.epoch[arm] < slow.epoch[arm]
+    assert plain.besides > 0
+
+
+@pytest.mark.parametrize("place", ["input", "first relu"])
+def test_a_network_that_sleeps_is_timed_by_its_sleep(monkeypatch, place):
+    true_step = loop.train_step
+
+    def slow(model, optimizers, batch: Batch, **settings) -> tuple[Tensor, Tensor]:
+        time.sleep(0.02 * len(batch.inputs))
+        return true_step(model, optimizers, batch, **settings)
+
+    monkeypatch.setattr(pace, "train_step", slow)
+    plan = {"place": place, "architecture": TINY if place == "input" else "resnet18"}
+    found = measured(sources(), **plan, initial_tables="ones", bits=6)
+    for arm in ("baseline", "jpegdl"):
+        assert 4 * 0.02 <= found.epoch[arm] < 4 * 0.02 + 3
+
+
+def test_timing_changes_no_random_state_and_no_result(tmp_path):
+    def trained(announced: bool) -> tuple[list[Epoch], dict[str, Tensor]]:
+        history: list[Epoch] = []
+        heard: list[Outlook] = []
+        run = Run(
+            seeds=[3],
+            device=CPU,
+            report=lambda *record: history.append(record[2]),
+            announce=heard.append if announced else None,
+            precision=torch.float32,
+        )
+        pair = train_pair(recipe(), generated(), tmp_path / str(announced), run)
+        assert len(heard) == announced
+        return history, pair.jpegdl.state_dict()
+
+    torch.manual_seed(1)
+    np.random.seed(1)
+    random.seed(1)
+    before = torch.random.get_rng_state()
+    (silent, weights), (announced, others) = trained(False), trained(True)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert [(e.loss, e.validation_accuracy, e.steps) for e in silent] == [
+        (e.loss, e.validation_accuracy, e.steps) for e in announced
+    ]
+    assert all(torch.equal(weights[key], others[key]) for key in weights)
+
+
+def test_what_is_left_of_a_continued_run_is_what_it_has_not_trained(tmp_path):
+    def stop(seed: int, arm: str, epoch: Epoch) -> None:
+        if (seed, arm, epoch.number) == (3, "jpegdl", 1):
+            raise KeyboardInterrupt
+
+    heard: list[Outlook] = []
+    run = Run(seeds=[3, 4], device=CPU, report=stop, announce=heard.append, precision=torch.float32)
+    with pytest.raises(KeyboardInterrupt):
+        train_pair(recipe(), generated(), tmp_path / "pair", run)
+    everything = {(seed, arm): 3 for seed in (3, 4) for arm in ("baseline", "jpegdl")}
+    assert heard.pop().left == everything
+    go_on = Run(seeds=[3, 4], device=CPU, report=lambda *_: None, announce=heard.append, precision=torch.float32)
+    train_pair(recipe(), generated(), tmp_path / "pair", go_on)
+    assert heard.pop().left == everything | {(3, "baseline"): 0, (3, "jpegdl"): 2}
+
+
+# What is printed
+
+
+def epoch(number: int, seconds: float) -> Epoch:
+    return Epoch(
+        number=number, loss=1.5, train_accuracy=0.25, validation_accuracy=0.5, seconds=seconds, precision="float32",
+        steps=None,
+    )  # fmt: skip
+
+
+def lines(captured: str) -> list[str]:
+    return [line for line in captured.splitlines() if line]
+
+
+def test_the_time_left_counts_everything_that_is_still_to_be_trained_at_the_pace_of_the_last_epoch(capsys):
+    progress = Progress(2, 100)
+    progress.announce(Outlook(Pace({"baseline": 300.0, "jpegdl": 600.0}, 60.0), {(0, "baseline"): 2, (0, "jpegdl"): 2}))
+    progress.moment(0, "baseline", Moment(epoch=1, done=0.5, seconds=150, loss=2.0, train_accuracy=0.1))
+    progress.epoch(0, "baseline", epoch(1, 600))  # twice as slow as thought
+    progress.epoch(0, "baseline", epoch(2, 300))
+    said, inside, first, second = lines(capsys.readouterr().out)
+    assert said == ("About 31 min on this device: 4 epochs, of the baseline in 5 min each, with JPEG-DL in 10 min.")
+    assert "50.0% of epoch 1/2" in inside
+    assert "0.3333 pictures/s" in inside
+    assert inside.endswith("28 min left")  # 31 less the 2.5 that are spent
+    assert first.endswith("0.1667 pictures/s  51 min left")  # 10 of the baseline, 2 x 20 of JPEG-DL, 1 besides
+    assert second.endswith("0.3333 pictures/s  21 min left")
+    assert "loss  1.500  train  25.0%  validation  50.0%" in first
+
+
+def test_epochs_that_an_earlier_process_trained_are_not_told_again(capsys):
+    progress = Progress(3, 100)
+    progress.announce(Outlook(Pace({"baseline": 1.0, "jpegdl": 1.0}, 0.0), {(0, "baseline"): 1, (0, "jpegdl"): 3}))
+    for number in (1, 2, 3):
+        progress.epoch(0, "baseline", epoch(number, 1))
+    assert [re.findall(r"(\d)/3", line) for line in lines(capsys.readouterr().out)[1:]] == [["3"]]
+
+
+def test_a_line_a_minute_is_printed_without_a_terminal_however_long_the_epoch(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(loop, "_WATCHED_EVERY", 0.0)
+    progress = Progress(3, 4)
+    run = Run(
+        seeds=[0],
+        device=CPU,
+        report=progress.epoch,
+        announce=progress.announce,
+        watch=progress.moment,
+        precision=torch.float32,
+    )
+    train_pair(recipe(), generated(), tmp_path / "pair", run)
+    printed = lines(capsys.readouterr().out)
+    assert printed[0].startswith("About ")
+    assert len(printed) == 1 + 2 * 3 * 2  # for each epoch of both arms its one step, and its end
+    assert all(line.endswith(" left") for line in printed[1:])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-5, "0 s"), (0.25, "0.25 s"), (8.04, "8 s"), (59, "59 s"), (99, "99 s"), (100, "2 min"), (5939, "99 min"),
+        (6000, "1 h 40 min"), (11100, "3 h 05 min"), (160000, "44 h 27 min"), (172000, "2 d 0 h"), (360000, "4 d 4 h"),
+    ],
+)  # fmt: skip
+def test_a_duration_is_said_as_people_say_it(seconds, said):
+    assert duration(seconds) == said
+
+
+# Provenance
+
+
+def test_the_commit_is_that_of_this_code_wherever_the_command_is_started(monkeypatch, tmp_path):
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    here = Path(__file__).parents[1]
+    answer = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    if (here / ".git").exists():
+        assert train._commit().removesuffix("-dirty") == answer.stdout.strip()
+    monkeypatch.setattr(train, "__file__", str(tmp_path / "site-packages/jpegdl/commands/train.py"))
+    assert train._commit() == ""
