@@ -10,13 +10,13 @@ import { armShown, peeked, sceneOf } from "./state.js";
 import { createCanvas } from "./view.js";
 import { caption, doubtful, wordsOf } from "./words.js";
 
-const ON_PAGE = 2; // controls beside a row; all of them are in the stage
+const ON_PAGE = { given: 2, looks: 1, says: 0 }; // controls beside a row; all of them are in the stage
 
-/** {node, render(), draw(), release()}: `render` when words may have changed, `draw` when only the pictures have. */
+/** {node, render(), draw(), clear(), release()}: `render` when words may have changed, `draw` when only the pictures have. */
 export function createRow(row, state, act) {
   const { texts } = state;
   const id = `jxv-${row}-${Math.random().toString(36).slice(2, 8)}`;
-  const controls = drawingControls(row, state, act.choose).slice(0, ON_PAGE);
+  const controls = drawingControls(row, state, act.choose).slice(0, ON_PAGE[row]);
   const name = texts.tools.enlargeRow(texts.rows[row]);
   const enlarge = element(
     "button",
@@ -40,7 +40,8 @@ export function createRow(row, state, act) {
     words.replaceChildren(...wordsOf(state, row));
     content.render();
   }
-  return { node, render, draw: content.draw, release: content.release };
+  const clear = () => words.replaceChildren(texts.waiting);
+  return { node, render, clear, draw: content.draw, release: content.release };
 }
 
 function createViews(row, state, act) {
@@ -82,7 +83,7 @@ function createView(row, column, state, act) {
 
   function render() {
     const text = caption(state, row, shown());
-    const prefix = (state.old ? texts.old : "") + (state.peek ? `${texts.arms[shown()]}: ` : "");
+    const prefix = (state.old === null ? "" : texts.old) + (state.peek ? `${texts.arms[shown()]}: ` : "");
     what.replaceChildren(mark(shown()), prefix + text);
     what.title = text;
     node.classList.toggle("jxv-doubtful", row === "looks" && doubtful(state, shown()) !== null);

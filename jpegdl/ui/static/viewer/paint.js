@@ -10,12 +10,13 @@ const SMOOTH = 256; // pixels along a side of a smooth drawing before it is stre
 const PIXELATED = 2; // from so many device pixels a source pixel is a square
 const GRID = ["rgb(255 255 255 / 0.4)", "rgb(0 0 0 / 0.3)"]; // side by side, so that one of them shows on any ground
 const OVERLAY_OPACITY = 0.5;
+const [WIDTH, LEAST] = [2.8, 11]; // of a number in a cell: heights that fit into its width, and CSS pixels
 
 /**
  * What `row` shows of `arm`, in the square `box` of `context` (device pixels).
  *
  * `scene` has: pictures, map, limit, palette, options, place, cursor (or null), ratio (device pixels per CSS pixel) and
- * numbers (height of the numbers in cells, device pixels, or 0).
+ * numbers (height of the numbers in cells at most, device pixels, or 0) with their font.
  */
 export function paint(context, box, row, arm, scene) {
   const whole = frame(box, scene.place);
@@ -96,9 +97,10 @@ function paintCells(context, whole, arm, scene) {
 }
 
 function paintNumbers(context, whole, arm, scene) {
-  const { map, numbers, options } = scene;
-  if (whole.side / map.columns < 3 * numbers) return; // they would not fit
-  context.font = `700 ${numbers}px ${scene.font}`;
+  const { map, options, ratio } = scene;
+  const height = Math.min(scene.numbers, whole.side / map.columns / WIDTH);
+  if (height < LEAST * ratio) return; // nobody could read them
+  context.font = `700 ${height}px ${scene.font}`;
   context.textAlign = "center";
   context.textBaseline = "middle";
   for (const { x, y, width, height, position } of cells(whole, map)) {

@@ -49,7 +49,7 @@ export function createPanes(state, act, view) {
         {},
         mark(arm),
         `${texts.arms[arm]} `,
-        element("small", {}, (state.old ? texts.old : "") + caption(state, row(), arm)),
+        element("small", {}, (state.old === null ? "" : texts.old) + caption(state, row(), arm)),
       );
     function render() {
       const { arm, over } = shownIn(state, column, view);

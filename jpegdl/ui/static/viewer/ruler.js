@@ -24,6 +24,7 @@ export function createRulers(state) {
     heat.label(...(overlay ? texts.ruler.ends : ["0", texts.ruler.cell(limit)]));
     heat.even(overlay ? null : scene.map.even / scene.limit);
     difference.paint(gradient(palette.difference, mixed));
+    difference.even(null);
     difference.label(`\u2212${limit}`, texts.ruler.points(limit));
     draw();
   }

@@ -120,7 +120,9 @@ export function createStage(state, act) {
     node.dataset.row = row;
     node.dataset.mode = mode;
     heading.textContent = texts.rows[row];
-    verdict.replaceChildren(...verdictOf(state));
+    verdict.replaceChildren(
+      ...(state.old === null ? verdictOf(state) : [element("b", { class: "jxv-busy" }, state.old)]),
+    );
     words.replaceChildren(...wordsOf(state, row));
     modes.render(mode);
     fronts.render(front);
@@ -133,7 +135,8 @@ export function createStage(state, act) {
   }
 
   function renderTools(row) {
-    const controls = [...drawing[row], ...(row === "looks" ? [numbers] : [])];
+    const [first, ...others] = drawing[row];
+    const controls = row === "looks" ? [first, numbers, ...others] : drawing[row];
     if (tools.dataset.row !== row)
       tools.replaceChildren(...(row === "says" ? [] : [zoom]), ...controls.map((control) => control.node));
     tools.dataset.row = row;
@@ -187,6 +190,5 @@ export function createStage(state, act) {
     close: shut,
     say,
     destroy,
-    status: (text) => verdict.replaceChildren(element("b", { class: "jxv-busy" }, text)),
   };
 }

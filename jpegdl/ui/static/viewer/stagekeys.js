@@ -15,14 +15,15 @@ export function stageKeys({ state, act, node, view, rows, zoomBy, redraw }) {
   };
   const blink = () => {
     const { mode, front } = state.options;
-    act.choose(mode === "blink" ? { front: front === "baseline" ? "jpegdl" : "baseline" } : { mode: "blink" });
+    compare(mode === "blink" ? { front: front === "baseline" ? "jpegdl" : "baseline" } : { mode: "blink" });
   };
+  const compare = (changes) => state.options.row !== "says" && act.choose(changes); // the answers stand side by side
   const keys = {
-    1: () => act.choose({ mode: "blink", front: "baseline" }),
-    2: () => act.choose({ mode: "blink", front: "jpegdl" }),
-    3: () => act.choose({ mode: "difference" }),
-    a: () => act.choose({ mode: "side" }),
-    s: () => act.choose({ mode: "slide" }),
+    1: () => compare({ mode: "blink", front: "baseline" }),
+    2: () => compare({ mode: "blink", front: "jpegdl" }),
+    3: () => compare({ mode: "difference" }),
+    a: () => compare({ mode: "side" }),
+    s: () => compare({ mode: "slide" }),
     b: blink,
     g: () => act.choose({ grid: !state.options.grid }),
     n: () => act.choose({ numbers: !state.options.numbers }),

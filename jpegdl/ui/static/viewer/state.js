@@ -20,7 +20,7 @@ export const CHOICES = {
 
 export function newState(palette, texts) {
   const options = Object.fromEntries(Object.entries(CHOICES).map(([name, [first]]) => [name, first]));
-  return { palette, texts, result: null, old: false, options: { class: null, ...options }, ...nowhere() };
+  return { palette, texts, result: null, old: null, options: { class: null, ...options }, ...nowhere() };
 }
 
 /** Nobody looks at anything: the whole picture, no cursor, nothing held. */

@@ -90,7 +90,7 @@ export function mountTable(root, { colours, texts = {} }) {
     const parts = await loaded(result, facts, state);
     if (number !== newest) return false;
     const index = firstClass(result, state);
-    Object.assign(lookAway(state), parts, { old: false });
+    Object.assign(lookAway(state), parts, { old: null });
     state.options.class = index;
     root.classList.remove("jxv-empty", "jxv-old");
     table.setAttribute("aria-busy", "false");
@@ -102,8 +102,9 @@ export function mountTable(root, { colours, texts = {} }) {
   function clear() {
     newest += 1;
     stage.close();
-    Object.assign(lookAway(state), { result: null, old: false });
+    Object.assign(lookAway(state), { result: null, old: null });
     state.options.class = state.options.row = null;
+    rows.forEach((row) => row.clear());
     root.classList.remove("jxv-old");
     root.classList.add("jxv-empty");
   }
@@ -111,8 +112,7 @@ export function mountTable(root, { colours, texts = {} }) {
   /** What is shown belongs to an earlier question; `text` says what is being computed. */
   function old(text) {
     if (!state.result) return;
-    state.old = true;
-    stage.status(text);
+    state.old = text;
     root.classList.add("jxv-old");
     table.setAttribute("aria-busy", "true");
     render();

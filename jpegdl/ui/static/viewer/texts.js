@@ -21,7 +21,7 @@ export const TEXTS = {
     overlay: (name) => `own scale, ${name}`,
     doubtful: (name, share) => `${name} (given ${share < 0.0005 ? "under 0.1\u00a0%" : percent(share)})`,
     noMap: (name) => `no evidence for ${name} at this stage`,
-    mapDifference: "difference, same ruler",
+    mapDifference: "JPEG-DL − baseline, same ruler",
   },
   // One view for a screen reader: what it shows and which keys work in it.
   view: (arm, row, caption) =>
@@ -85,6 +85,7 @@ export const TEXTS = {
       [["+", "−", "0"], "zoom"],
       [["G"], "8 × 8 grid"],
       [["N"], "numbers"],
+      [["P"], "picture"],
       [["Esc"], "close"],
     ],
   },

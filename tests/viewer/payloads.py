@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from jpegdl.analysis.figures import colour_list
 from tests.tiny import smooth_picture
 
 Payload = dict[str, Any]
@@ -31,6 +32,11 @@ PROBABILITIES = {
     "baseline": [0.70, 0.12, 0.08, 0.02, 0.06, 0.01, 0.005, 0.003, 0.002],
     "jpegdl": [0.25, 0.10, 0.07, 0.45, 0.08, 0.04, 0.005, 0.003, 0.002],
 }
+
+
+def colours() -> dict[str, list[str]]:
+    """The tables that the page sends once."""
+    return {name: colour_list(name) for name in ("heat", "difference", "jet")}
 
 
 def data_url(picture: Image.Image) -> str:
