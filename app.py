@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from jpegdl.analysis.compression import QuantizerName
-from jpegdl.analysis.explain import Target
 from jpegdl.analysis.picture import PictureComparison, compare_picture
+from jpegdl.analysis.request import Answer, Request, Target, answer
 from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.checkpoints import CheckpointError, ModelPair, load_pairs
 from jpegdl.server.serving import serve
@@ -27,6 +27,12 @@ from jpegdl.ui.page import CSS, FILES, build_demo
 ROOT = Path(__file__).parent
 DEVICE = "cuda" if ON_ZEROGPU or torch.cuda.is_available() else "cpu"
 PAIRS: dict[str, ModelPair] = {}  # filled once, before the first visitor; a ZeroGPU worker inherits it
+
+
+@gpu
+def run(request: Request) -> Answer:
+    """Everything of one comparison that runs a network; on ZeroGPU this is the part that has the GPU."""
+    return answer(PAIRS, request)
 
 
 @gpu

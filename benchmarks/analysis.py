@@ -1,27 +1,38 @@
-"""What explaining costs beside predicting: python -m benchmarks.analysis [--rounds N] [--threads N].
+"""What one comparison costs beside predicting: python -m benchmarks.analysis [--rounds N] [--threads N].
 
-Process CPU time of both arms of an untrained ResNet-18 pair at 224 px, one picture; the contestants take turns in one
-process, and each figure is the median of the turns, each ratio the median of the ratios within a turn.
+Process CPU time of all that the server does for one result once the upload is decoded: scaling and cropping, both arms
+with the maps of all shown classes, the payload for the browser. Beside it both plain forward passes, grad-cam on whole
+networks, and the parts. The contestants take turns in one process; each figure is the median of the turns, each ratio
+the median of the ratios within a turn. The pairs are the shipped ones, and the ResNet-18 of one of them at 224 pixels;
+the picture is the busiest example.
 """
 
 import argparse
+import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from statistics import median
 
+import numpy as np
 import torch
+from PIL import Image
 from pytorch_grad_cam import GradCAMPlusPlus
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor
 
-from jpegdl.analysis.explain import explain_pair
-from jpegdl.codec.layer import JPEGLayer
-from jpegdl.pairs.architectures import ARCHITECTURES
-from jpegdl.pairs.card import PairCard
-from jpegdl.pairs.checkpoints import ModelPair
-from jpegdl.pairs.classifier import ARMS, build_classifier
+from jpegdl.analysis.compression import compress
+from jpegdl.analysis.request import Answer, answer, make_request
+from jpegdl.pairs.architectures import architecture
+from jpegdl.pairs.checkpoints import ModelPair, load_pairs
+from jpegdl.pairs.classifier import ARMS
+from jpegdl.pairs.prepare import prepare, to_unit
+from jpegdl.ui.payload import encode_pictures, result_payload
 
-ARCHITECTURE, CLASSES, SIZE = "resnet18", 17, 224
+ROOT = Path(__file__).parents[1]
+PICTURE = ROOT / "assets" / "examples" / "cat.jpg"
+FLOOR = "both plain forward passes"
 
 
 def main() -> None:
@@ -30,52 +41,54 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    pair, image = untrained_pair(), torch.rand(1, 3, SIZE, SIZE)
-    stage = ARCHITECTURES[ARCHITECTURE].default_stage
+    picture = Image.open(PICTURE).convert("RGB")
+    pairs, _ = load_pairs(ROOT / "checkpoints")
+    for pair in (*pairs.values(), enlarged(pairs["flowers17-resnet18"])):
+        measure(pair, picture, arguments.rounds)
+
+
+def enlarged(pair: ModelPair) -> ModelPair:
+    """The same networks for pictures of 224 pixels: what they say is of no interest here."""
+    card = replace(pair.card, input_size=224, short_side=256, title=f"{pair.card.architecture} of {pair.card.name}")
+    return replace(pair, card=card)
+
+
+def measure(pair: ModelPair, picture: Image.Image, rounds: int) -> None:
+    """Print one pair's table."""
+    card = pair.card
+    square = prepare(picture, card.input_size, card.short_side)
+    image, found = to_unit(square)[None], compare(pair, picture)
+    stages = list(architecture(card.architecture).stages)
     contestants: dict[str, Callable[[], object]] = {
-        "both forward passes": lambda: forward(pair, image),
-        "answers and maps of both (explain_pair)": lambda: explain_pair(pair, image, "shared", stage=stage),
-        "grad-cam on both whole networks, predicting first": lambda: library(pair, image, stage),
+        FLOOR: lambda: forward(pair, image),
+        "one comparison, whole": lambda: payload(pair, compare(pair, picture), picture),
+        "  scaling and cropping": lambda: prepare(picture, card.input_size, card.short_side),
+        "  the layer and what it did": lambda: compress(pair.codec, image, "five levels"),
+        "  two lossless pictures": lambda: encode_pictures(found),
+        "  payload with these": lambda: payload(pair, found, picture),
+        f"one comparison, whole, at {stages[0]}": lambda: payload(pair, compare(pair, picture, stages[0]), picture),
+        "grad-cam on both whole networks, predicting first": lambda: library(pair, image, stages[-1]),
     }
-    times = take_turns(contestants, arguments.rounds)
-    floor = times["both forward passes"]
-    print(f"{ARCHITECTURE}, {SIZE} px, one picture, {arguments.threads} threads, median of {arguments.rounds} turns")
+    times = take_turns(contestants, rounds)
+    size = len(payload(pair, found, picture))
+    print(
+        f"\n{card.title}: {card.input_size} px, {torch.get_num_threads()} threads, median of {rounds} turns; "
+        f"{len(found.classes)} classes with maps; one result has {size / 1000:.0f} kB"
+    )
     for name, figures in times.items():
-        ratio = median(figure / least for figure, least in zip(figures, floor, strict=True))
+        ratio = median(figure / least for figure, least in zip(figures, times[FLOOR], strict=True))
         print(f"{name:52} {1000 * median(figures):7.1f} ms CPU   x {ratio:.2f}")
 
 
-def untrained_pair() -> ModelPair:
-    codec = JPEGLayer(torch.ones(2, 8, 8), 5.0)
-    arms = {
-        "baseline": build_classifier(ARCHITECTURE, CLASSES),
-        "jpegdl": build_classifier(ARCHITECTURE, CLASSES, codec=codec),
-    }
-    card = PairCard(
-        name="untrained",
-        title="untrained",
-        architecture=ARCHITECTURE,
-        class_names=tuple(map(str, range(CLASSES))),
-        input_size=SIZE,
-        short_side=SIZE,
-        place="input",
-        quantizer="five levels",
-        max_index=codec.max_index,
-        rounds=1,
-        recipe={},
-        paper_recipe={},
-        seed=0,
-        dataset={},
-        initial_tables=[],
-        history={},
-        results={},
-        other_seeds=[],
-        grid={},
-        robustness=[],
-        weights={},
-        training={},
-    )
-    return ModelPair.of(card, arms["baseline"], arms["jpegdl"])
+def compare(pair: ModelPair, picture: Image.Image, stage: str | None = None) -> Answer:
+    return answer({pair.card.name: pair}, make_request(pair.card, picture, stage=stage))
+
+
+def payload(pair: ModelPair, found: Answer, picture: Image.Image) -> bytes:
+    """What travels to the browser."""
+    pictures = encode_pictures(found)
+    result = result_payload(pair, found, pictures, number=1, picture="upload", upright=picture.size)
+    return json.dumps(result, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
 
 
 @torch.inference_mode()
@@ -85,10 +98,10 @@ def forward(pair: ModelPair, image: Tensor) -> list[Tensor]:
 
 def library(pair: ModelPair, image: Tensor, stage: str) -> None:
     """What a page without this package would do: predict, then grad-cam with the gradient of every weight."""
-    target = int(forward(pair, image)[0].argmax())
+    target = int(np.argmax(forward(pair, image)[0].numpy()))
     for arm in ARMS:
         classifier = pair.arm(arm).requires_grad_(True)
-        layer = classifier.backbone.get_submodule(ARCHITECTURES[ARCHITECTURE].stages[stage])
+        layer = classifier.backbone.get_submodule(architecture(pair.card.architecture).stages[stage])
         with GradCAMPlusPlus(classifier, [layer]) as cam:
             cam(image, [ClassifierOutputTarget(target)])
         classifier.zero_grad()

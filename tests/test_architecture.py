@@ -23,7 +23,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 }
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "gradio": ("app.py", "jpegdl/server/", "jpegdl/ui/"),
-    "pytorch_grad_cam": ("jpegdl/analysis/explain.py", "jpegdl/analysis/maps.py"),
+    "pytorch_grad_cam": ("jpegdl/analysis/explain.py",),
     "matplotlib": ("jpegdl/analysis/figures.py",),
     "argparse": ("app.py", "jpegdl/__main__.py", "jpegdl/commands/"),
     "art": ("jpegdl/analysis/attacks.py",),

@@ -19,7 +19,6 @@ import gradio as gr
 import httpx
 import pytest
 
-from jpegdl.analysis import explain
 from jpegdl.server.environment import prepare_environment, results_folder
 from jpegdl.server.picture import SafeImage, refusal
 from jpegdl.server.results import save_bytes, save_png
@@ -473,13 +472,3 @@ from jpegdl.server.zerogpu import ON_ZEROGPU, gpu
 print(gpu(max)(1, 2), asked, ON_ZEROGPU)
 """
     assert run_python(code, SPACES_ZERO_GPU="true") == "('on gpu', 2) [5] True"
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # as ZeroGPU's is
-def test_a_lock_that_is_held_during_a_fork_is_free_in_the_child():
-    with explain._LOCK:
-        if (child := os.fork()) == 0:
-            os._exit(0 if explain._LOCK.acquire(timeout=5) else 1)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        assert explain._LOCK.locked()

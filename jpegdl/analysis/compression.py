@@ -9,7 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jpegdl.codec.dct import pad_to_blocks
 from jpegdl.codec.layer import JPEGLayer
+from jpegdl.codec.planes import analysis
 from jpegdl.codec.quantizer import Quantizer, soft_quantize, soft_quantize_all_levels
 from jpegdl.codec.roundtrip import roundtrip
 from jpegdl.pairs.checkpoints import ModelPair
@@ -44,7 +46,7 @@ def compress(codec: JPEGLayer, image: Tensor, quantizer: QuantizerName) -> tuple
         for name, formula in QUANTIZERS.items()
     }
     reconstruction = made[quantizer]
-    indices = torch.round(codec.coefficients(image) / codec.steps[0][[0, 1, 1]].unsqueeze(1)).abs()
+    indices = (analysis(pad_to_blocks(image)) / codec.steps[0][[0, 1, 1]].view(3, -1, 1)).round_().abs_()
     work = Compression(
         reconstruction=reconstruction[0].cpu().numpy(),
         psnr=psnr(image, reconstruction),

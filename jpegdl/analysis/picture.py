@@ -1,22 +1,35 @@
-"""One picture through both arms: answers, maps and the layer's work, as plain arrays."""
+"""An answer as the first page took it apart: one class an arm."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jpegdl.analysis.compression import QUANTIZERS, Compression, QuantizerName, compress
-from jpegdl.analysis.explain import PairExplanation, Target, explain_pair
+from jpegdl.analysis.compression import Compression, QuantizerName
+from jpegdl.analysis.request import Request, Target, answer
 from jpegdl.pairs.checkpoints import ModelPair
-from jpegdl.pairs.prepare import to_unit
+from jpegdl.pairs.classifier import ARMS, Arm
+
+
+@dataclass(frozen=True)
+class PairExplanation:
+    """What both arms make of one picture, for one class each."""
+
+    stage: str
+    probabilities: Mapping[Arm, NDArray[np.float32]]
+    targets: Mapping[Arm, int]
+    maps: Mapping[Arm, NDArray[np.float32]]  # (h, w)
+
+    @property
+    def answers(self) -> dict[Arm, int]:
+        return {arm: int(self.probabilities[arm].argmax()) for arm in ARMS}
 
 
 @dataclass(frozen=True)
 class PictureComparison:
-    """What the page shows of one picture. NumPy arrays on the CPU, no gradients."""
-
-    square: NDArray[np.uint8]  # (S, S, 3), the crop that both arms were given
+    square: NDArray[np.uint8]
     explanation: PairExplanation
     compression: Compression
 
@@ -24,17 +37,10 @@ class PictureComparison:
 def compare_picture(
     pair: ModelPair, square: Tensor, target: Target, *, stage: str, quantizer: QuantizerName = "five levels"
 ) -> PictureComparison:
-    """Both arms' answers and GradCAM++ maps for a prepared picture, uint8 (3, S, S).
-
-    `target` and `stage` as for `explain_pair`; `quantizer`: which formula the JPEG-DL arm runs with (pairs are trained
-    with five levels). Raises ValueError for a size that is not the pair's.
-    """
-    size = pair.card.input_size
-    if tuple(square.shape) != (3, size, size):
-        raise ValueError(f"{pair.card.name} takes (3, {size}, {size}), got {tuple(square.shape)}; call prepare first")
-    image = to_unit(square)[None]
-    return PictureComparison(
-        square=square.permute(1, 2, 0).numpy(),
-        explanation=explain_pair(pair.with_quantizer(QUANTIZERS[quantizer]), image, target, stage=stage),
-        compression=compress(pair.codec, image, quantizer)[0],
-    )
+    """Both arms' answers and GradCAM++ maps for a prepared picture, uint8 (3, S, S)."""
+    pixels = square.permute(1, 2, 0).contiguous().numpy()
+    name = pair.card.name
+    found = answer({name: pair}, Request(pair=name, square=pixels, target=target, stage=stage, quantizer=quantizer))
+    maps = {arm: found.map(arm, found.targets[arm]) for arm in ARMS}
+    explained = PairExplanation(found.stage, found.probabilities, found.targets, maps)
+    return PictureComparison(found.square, explained, found.compression)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jpegdl.analysis.compression import QUANTIZERS, Compression, QuantizerName, compress
-from jpegdl.analysis.maps import Explained
+from jpegdl.analysis.explain import Explained
 from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import ModelPair

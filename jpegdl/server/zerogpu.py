@@ -3,7 +3,7 @@
 Import this before torch: `spaces` replaces parts of torch.cuda and refuses to come second.
 
 The decorated call runs in a forked child. A lock that another thread holds at that moment would stay locked there for
-ever, so jpegdl/analysis/explain.py makes its lock anew in a child.
+ever, so what runs there takes none (jpegdl/analysis/request.py).
 """
 
 import os

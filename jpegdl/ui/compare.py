@@ -12,7 +12,6 @@ from PIL import Image
 from torch import Tensor
 
 from jpegdl.analysis.compression import QuantizerName
-from jpegdl.analysis.explain import PairExplanation, Target
 from jpegdl.analysis.figures import (
     difference_picture,
     display_picture,
@@ -21,7 +20,8 @@ from jpegdl.analysis.figures import (
     overlay_picture,
     residual_picture,
 )
-from jpegdl.analysis.picture import PictureComparison
+from jpegdl.analysis.picture import PairExplanation, PictureComparison
+from jpegdl.analysis.request import Target
 from jpegdl.codec.jpegfile import JPEGFile, encode
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS, Arm

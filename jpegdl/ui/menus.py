@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jpegdl.analysis.compression import QuantizerName
-from jpegdl.analysis.explain import Target
+from jpegdl.analysis.request import Target
 from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import ModelPair

@@ -38,18 +38,14 @@ def encode_pictures(answer: Answer) -> Pictures:
 
 
 def data_address(picture: Image.Image) -> str:
-    """An RGB picture, lossless, as PNG or WebP, whichever is shorter.
+    """An RGB picture, lossless, as WebP at its fastest.
 
-    Both at their fastest: at 224 pixels WebP then takes 1.4 ms and is a quarter smaller than PNG, and slower settings
-    save at most another tenth for 5 to 30 ms.
+    For a picture of 224 pixels that takes 1.5 ms and is a quarter smaller than PNG at its fastest, which takes 4 ms.
+    Slower settings save at most another tenth, for 5 to 30 ms; PNG is smaller for a few pictures of 32 pixels, by 3 %.
     """
-    found = {}
-    for kind, settings in {"png": {"compress_level": 1}, "webp": {"lossless": True, "quality": 0, "method": 0}}.items():
-        file = io.BytesIO()
-        picture.save(file, kind, **settings)
-        found[kind] = file.getvalue()
-    kind = min(found, key=lambda name: len(found[name]))
-    return f"data:image/{kind};base64,{base64.b64encode(found[kind]).decode('ascii')}"
+    file = io.BytesIO()
+    picture.save(file, "webp", lossless=True, quality=0, method=0)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
 def result_payload(
