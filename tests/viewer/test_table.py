@@ -1,7 +1,5 @@
 """The table as visitors use it: bars, cursor, zoom, fingers, widths, themes, and results that come and go."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -9,12 +7,12 @@ import pytest
 from playwright.sync_api import Locator, Page
 
 from tests.viewer.conftest import COLUMNS, PHONE, SHOW, OpenViewer, drawn, options, pixels, set_options, view
+from tests.viewer.fingers import HELD, Fingers, middle
 from tests.viewer.payloads import FACTS, payload
 
 pytestmark = pytest.mark.browser
 
 SIZES = [(320, 640), (360, 740), (740, 360), (820, 1100), (1079, 800), (1240, 800), (1320, 900), (1920, 1080)]
-HELD = 400  # ms, longer than it takes to peek
 CAPTIONS = "() => [...document.querySelectorAll('.jxv-table .jxv-caption')].map(caption => caption.textContent)"
 
 
@@ -25,39 +23,6 @@ def canvas(page: Page, row: str, column: str) -> Locator:
 def captions(page: Page) -> list[str]:
     drawn(page)
     return page.evaluate(CAPTIONS)
-
-
-def middle(place: Locator) -> tuple[float, float]:
-    box = place.bounding_box()
-    assert box is not None
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-
-
-class Fingers:
-    """Touches as the browser's input gives them: it decides itself what is a scroll."""
-
-    def __init__(self, page: Page) -> None:
-        self._session = page.context.new_cdp_session(page)
-
-    def _send(self, kind: str, points: Sequence[tuple[float, float]]) -> None:
-        touches = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
-        self._session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
-
-    def put(self, *points: tuple[float, float]) -> None:
-        self._send("touchStart", points)
-
-    def move(self, *points: tuple[float, float]) -> None:
-        self._send("touchMove", points)
-
-    def lift(self) -> None:
-        self._send("touchEnd", [])
-
-    @contextmanager
-    def hold(self, page: Page, point: tuple[float, float]) -> Iterator[None]:
-        self.put(point)
-        page.wait_for_timeout(HELD)
-        yield
-        self.lift()
 
 
 def heard(page: Page) -> list[dict[str, Any]]:

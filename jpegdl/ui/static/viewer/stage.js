@@ -130,8 +130,10 @@ export function createStage(state, act) {
     if (row === "says") renderBars();
     else panes.render();
     if (row === "looks") rulers.render();
-    if (!node.open) open();
-    return draw();
+    const opening = !node.open;
+    if (opening) node.showModal();
+    draw();
+    return opening || focusIsLost() ? focus() : undefined;
   }
 
   function renderTools(row) {
@@ -154,11 +156,18 @@ export function createStage(state, act) {
     bars.forEach((bar) => bar.render());
   }
 
-  function open() {
-    node.showModal();
+  /** What had the focus may just have been hidden. */
+  function focusIsLost() {
+    const focused = document.activeElement;
+    return !node.contains(focused) || focused === node || focused.offsetParent === null;
+  }
+
+  /** To the divider, a picture or a bar: where keys do most. */
+  function focus() {
     const { row, mode } = state.options;
-    if (row !== "says" && mode === "slide") panes.divider.focus();
-    else (row === "says" ? answers : modes.node).querySelector('[tabindex="0"]')?.focus();
+    if (row === "says") answers.querySelector('[tabindex="0"]').focus();
+    else if (mode === "slide") panes.divider.focus();
+    else panes.node.querySelector("canvas").focus();
   }
 
   function shut() {

@@ -81,7 +81,7 @@ export const TEXTS = {
       [["S"], "slide"],
       [["B"], "blink"],
       [["←", "→"], "divider"],
-      [["↑", "↓"], "other row"],
+      [["PgUp", "PgDn"], "other row"],
       [["+", "−", "0"], "zoom"],
       [["G"], "8 × 8 grid"],
       [["N"], "numbers"],
