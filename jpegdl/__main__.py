@@ -1,6 +1,7 @@
 """Command line: python -m jpegdl train | evaluate | attack | record | results | tables."""
 
 import argparse
+import os
 import sys
 
 import torch
@@ -16,7 +17,14 @@ def main() -> int:
         torch.set_num_threads(arguments.threads)
     try:
         arguments.run(arguments)
-    except ValueError as error:
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads has seen enough, as in `train --list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's own flush at the end fails again
+        return 141  # as a shell calls it
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, torch.OutOfMemoryError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

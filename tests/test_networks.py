@@ -503,7 +503,7 @@ class Code:
 
 def test_a_file_with_code_is_refused_and_does_not_run(tmp_path, capsys):
     torch.save({"features.0.bias": Code()}, tmp_path / "code.pth")
-    with pytest.raises(ValueError, match=r"code\.pth cannot be read as weights"):
+    with pytest.raises(ValueError, match=r"code\.pth holds more than tensors, or is no file"):
         imagenet_backbone("squeezenet1_1", 5, tmp_path / "code.pth")
     assert capsys.readouterr().out == ""
 
@@ -514,3 +514,44 @@ def test_a_file_that_is_missing_or_broken_is_refused(tmp_path):
     (tmp_path / "broken.safetensors").write_bytes(b"broken")
     with pytest.raises(ValueError, match=r"broken\.safetensors cannot be read as weights"):
         imagenet_backbone("squeezenet1_1", 5, tmp_path / "broken.safetensors")
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {f"module.{key}": value for key, value in state.items()},
+        lambda state: {f"_orig_mod.{key}": value for key, value in state.items()},
+        lambda state: {"state_dict": {f"module._orig_mod.{key}": value for key, value in state.items()}, "epoch": 90},
+        lambda state: {"model": state, "optimizer": {"state": {}, "param_groups": [{"lr": 0.1}]}, "args": None},
+        lambda state: {"model": {"state_dict": {f"model.{key}": value for key, value in state.items()}}},
+        lambda state: {f"backbone.{key}": value for key, value in state.items()},  # as a baseline of a pair is kept
+    ],
+)
+def test_what_training_programs_put_around_weights_is_taken_off(tmp_path, wrap):
+    full = dict(ARCHITECTURES["squeezenet1_1"].build(1000).state_dict())
+    torch.save(wrap(full), tmp_path / "wrapped.pth")
+    state = imagenet_backbone("squeezenet1_1", 1000, tmp_path / "wrapped.pth").state_dict()
+    assert all(torch.equal(state[key], full[key]) for key in full)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "is empty; download it again"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "is a Git LFS pointer.*run `git lfs pull`"),
+        (b"\n\n<!doctype HTML><html><body>Sign in</body></html>", "is a web page, not the file itself"),
+    ],
+)
+def test_what_people_have_in_place_of_weights_is_called_by_its_name(tmp_path, suffix, data, sentence):
+    (tmp_path / f"weights{suffix}").write_bytes(data)
+    with pytest.raises(ValueError, match=rf"weights{suffix} {sentence}") as caught:
+        imagenet_backbone("squeezenet1_1", 5, tmp_path / f"weights{suffix}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_saved_module_is_refused_in_one_sentence(tmp_path):
+    torch.save(nn.Linear(2, 2), tmp_path / "module.pth")
+    with pytest.raises(ValueError, match=r"save `model.state_dict\(\)` alone and pass that$") as caught:
+        imagenet_backbone("squeezenet1_1", 5, tmp_path / "module.pth")
+    assert "\n" not in str(caught.value)

@@ -221,7 +221,7 @@ def test_notes_say_what_was_done_in_the_order_of_the_work():
     assert read_picture(saved(Image.fromarray(COLOUR), "PNG")).notes == ()
 
 
-@pytest.mark.parametrize("cut", [0, 20, -200])
+@pytest.mark.parametrize("cut", [20, -200])
 @pytest.mark.parametrize("inside", [False, True])
 def test_what_cannot_be_decoded_is_named_in_one_sentence(tmp_path, cut, inside):
     path = tmp_path / "rose.png"
@@ -235,6 +235,21 @@ def test_what_cannot_be_decoded_is_named_in_one_sentence(tmp_path, cut, inside):
     assert said.endswith("; restore or remove it")
     assert "\n" not in said
     assert "object at" not in said
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "is empty; download it again"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git LFS pointer, not the file itself"),
+        (b"\n<!DOCTYPE html><html>404</html>", "is a web page, not the file itself"),
+    ],
+)
+def test_what_people_have_in_place_of_a_picture_is_called_by_its_name(tmp_path, data, sentence):
+    (tmp_path / "rose.jpg").write_bytes(data)
+    with pytest.raises(Unreadable) as caught:
+        read_picture(tmp_path / "rose.jpg")
+    assert str(caught.value).startswith(f"{tmp_path}/rose.jpg {sentence}")
 
 
 def test_values_that_are_no_picture_are_refused():

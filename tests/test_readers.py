@@ -3,6 +3,7 @@
 import hashlib
 import io
 import pickle
+import shutil
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,8 +18,9 @@ from scipy.io import savemat
 from torchvision.datasets import CIFAR100, Flowers102, Imagenette, OxfordIIITPet
 from torchvision.models import ResNet18_Weights
 
-from jpegdl.pairs.pictures import read_picture
-from jpegdl.training import folders, readers
+from jpegdl.pairs.pictures import Unreadable, read_picture
+from jpegdl.training import folders, names, readers
+from jpegdl.training.check import refuse_damaged
 from jpegdl.training.data import Dataset, Examples, hold_out
 from jpegdl.training.folders import synset_names
 from jpegdl.training.readers import READERS, read_dataset
@@ -461,6 +463,193 @@ def test_what_cannot_be_downloaded_says_so(tmp_path):
         ValueError, match=r"cub200 cannot be downloaded here, only cifar100, .*pass its folder with --data"
     ):
         read_dataset("cub200", tmp_path, download=True)
+
+
+# What is no data
+
+
+def litter(folder: Path) -> None:
+    """What systems leave in every folder: hidden files, system files, an archive's resource folder, empty folders."""
+    for inner in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
+        for name in (".DS_Store", "._x.jpg", ".hidden.png", "Thumbs.db", "desktop.ini", "thumbs.db"):
+            (inner / name).write_bytes(b"not a picture")
+        save_picture(inner / ".trash" / "old.jpg", 124)
+        save_picture(inner / "__MACOSX" / "x.jpg", 124)
+        (inner / "an empty folder").mkdir()
+
+
+def write_upper(make: Callable[[Path], None]) -> Callable[[Path], None]:
+    """The same files with suffixes in upper case."""
+
+    def upper(folder: Path) -> None:
+        make(folder)
+        for path in [path for path in folder.rglob("*.*") if path.suffix.lower() in names.SUFFIXES]:
+            path.rename(path.with_suffix(path.suffix.upper()))
+
+    return upper
+
+
+LAYOUTS: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "flowers17": ("flowers17", lambda folder: write_flowers17(folder, 1)),
+    "cub50": ("cub50", lambda folder: write_cub(folder, 50)),
+    "stanford_dogs": ("stanford_dogs", write_dogs),
+    "imagefolder": ("imagefolder", lambda folder: write_folders(folder, {"train": 4, "val": 2, "test": 3})),
+    "pets": ("pets", write_pets),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_systems_leave_behind_and_empty_folders_are_no_data(tmp_path, layout):
+    name, make = LAYOUTS[layout]
+    for folder in ("clean", "littered"):
+        make(tmp_path / folder)
+    litter(tmp_path / "littered")
+    clean, littered = (read_dataset(name, tmp_path / folder) for folder in ("clean", "littered"))
+    assert littered.class_names == clean.class_names
+    for part, examples in parts(littered).items():
+        assert contents(examples) == contents(parts(clean)[part])
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_an_empty_part_is_no_part(tmp_path, part):
+    write_folders(tmp_path, {"train": 20, {"val": "test", "test": "val"}[part]: 3})
+    (tmp_path / part / "kind 0").mkdir(parents=True)
+    (tmp_path / part / "kind 0" / ".DS_Store").touch()
+    assert_parts_are(read_dataset("imagefolder", tmp_path), each(3, 18), each(3, 2), each(3, 3))
+
+
+def test_what_systems_leave_behind_is_no_data_in_archives_either(tmp_path):
+    write_flowers17(tmp_path / "flowers", 1)
+    litter(tmp_path / "flowers")
+    pack(tmp_path / "flowers", tmp_path / "flowers17.tar")
+    assert Counter(read_dataset("flowers17", tmp_path).test.labels) == each(17, 20)
+    with tarfile.open(tmp_path / "flowers17.tar") as tar:
+        assert any("__MACOSX" in name for name in tar.getnames())
+
+
+@pytest.mark.parametrize("layout", ["flowers17", "imagefolder"])
+def test_suffixes_count_in_any_case(tmp_path, layout):
+    name, make = LAYOUTS[layout]
+    make(tmp_path / "lower")
+    write_upper(make)(tmp_path / "upper")
+    assert any(path.suffix == ".JPG" for path in (tmp_path / "upper").rglob("*"))
+    lower, upper = (read_dataset(name, tmp_path / folder) for folder in ("lower", "upper"))
+    for part, examples in parts(upper).items():
+        assert contents(examples) == contents(parts(lower)[part])
+
+
+def test_cub_in_upper_case_is_found_as_its_list_writes_it(tmp_path):
+    write_upper(lambda folder: write_cub(folder, 50))(tmp_path)
+    listed = (tmp_path / "images.txt").read_text().replace(".jpg", ".JPG")
+    (tmp_path / "images.txt").write_text(listed)
+    assert_parts_are(read_dataset("cub50", tmp_path), each(50, 3), each(50, 1), each(50, 2))
+
+
+# The official archive of Flowers-17
+
+
+def official_flowers17(sorted_folder: Path, folder: Path) -> None:
+    """All pictures numbered through, class after class, in one folder jpg/, with the archive's own lists."""
+    (folder / "jpg").mkdir(parents=True)
+    for number, path in enumerate(sorted(sorted_folder.glob("*/*.jpg")), 1):
+        (folder / "jpg" / f"image_{number:04}.jpg").write_bytes(path.read_bytes())
+    (folder / "jpg" / "files.txt").write_text("image_0001.jpg\n")
+    (folder / "jpg" / "files.txt~").write_text("image_0001.jpg\n")
+
+
+@pytest.mark.parametrize("layout", ["folder with jpg/", "jpg/ itself", "17flowers.tgz"])
+def test_the_official_archive_of_flowers17_is_the_same_data_set_with_its_classes_names(flowers17, tmp_path, layout):
+    official_flowers17(flowers17, tmp_path / "official")
+    folder = tmp_path / "official" / ("jpg" if layout == "jpg/ itself" else ".")
+    if layout.endswith(".tgz"):
+        with tarfile.open(tmp_path / "17flowers.tgz", "w:gz") as tar:
+            tar.add(tmp_path / "official" / "jpg", "jpg")
+        folder = tmp_path
+    found, known = read_dataset("flowers17", folder), read_dataset("flowers17", flowers17)
+    for part, examples in parts(found).items():
+        assert contents(examples) == contents(parts(known)[part])
+    assert found.class_names[:3] == ("daffodil", "snowdrop", "lily valley")
+    assert found.class_names[16] == "pansy"
+
+
+def test_an_official_archive_without_a_picture_is_refused(flowers17, tmp_path):
+    official_flowers17(flowers17, tmp_path)
+    (tmp_path / "jpg" / "image_0700.jpg").unlink()
+    with pytest.raises(ValueError, match=r"1359 pictures in 1 folders; Flowers-17 has 1360 .* official archive"):
+        read_dataset("flowers17", tmp_path)
+
+
+# Damaged pictures, found before training
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_damaged_picture_is_named_before_training_whichever_part_and_reader(tmp_path, layout):
+    name, make = LAYOUTS[layout]
+    make(tmp_path)
+    for examples in parts(read_dataset(name, tmp_path)).values():
+        victim = Path(str(examples.pictures[-1]))
+        whole = victim.read_bytes()
+        victim.write_bytes(whole[:40])
+        with pytest.raises(Unreadable) as caught:
+            refuse_damaged(read_dataset(name, tmp_path))
+        assert str(caught.value).startswith(f"{victim} cannot be decoded as a picture")
+        assert "\n" not in str(caught.value)
+        victim.write_bytes(whole)
+    refuse_damaged(read_dataset(name, tmp_path))
+
+
+def test_a_damaged_picture_in_an_archive_is_named_with_the_archive(flowers17, tmp_path):
+    shutil.copytree(flowers17, tmp_path / "flowers")
+    victim = next((tmp_path / "flowers").glob("*/*.jpg"))
+    victim.write_bytes(victim.read_bytes()[:-100])
+    pack(tmp_path / "flowers", tmp_path / "flowers17.tar")
+    with pytest.raises(Unreadable) as caught:
+        refuse_damaged(read_dataset("flowers17", tmp_path))
+    inside = f"{victim.parent.name}/{victim.name}"
+    assert str(caught.value).startswith(f"{tmp_path / 'flowers17.tar'}: {inside} cannot be decoded as a picture")
+
+
+def test_of_several_damaged_pictures_the_first_is_named_and_the_others_are_counted(tmp_path):
+    write_folders(tmp_path, {"train": 4, "val": 2, "test": 3})
+    dataset, heard = read_dataset("imagefolder", tmp_path), []
+    for picture in (dataset.test.pictures[0], dataset.train.pictures[5], dataset.train.pictures[7]):
+        Path(str(picture)).write_bytes(b"")
+    with pytest.raises(Unreadable, match=r"^[^;]*is empty; .*; so are 2 others$") as caught:
+        refuse_damaged(dataset, lambda done, of: heard.append((done, of)))
+    assert str(dataset.train.pictures[5]) in str(caught.value)
+    assert heard == [(done, 27) for done in range(1, 28)]
+
+
+def test_damaged_lists_are_one_sentence(tmp_path):
+    write_cub(tmp_path / "cub", 50)
+    (tmp_path / "cub/images.txt").write_text("1\n2 a/b.jpg\n")
+    with pytest.raises(ValueError, match=r"images.txt has a line without number and value"):
+        read_dataset("cub50", tmp_path / "cub")
+    write_pets(tmp_path / "pets")
+    (tmp_path / "pets/oxford-iiit-pet/annotations/trainval.txt").write_text("one word\n")
+    with pytest.raises(ValueError, match=r"oxford-iiit-pet is missing, incomplete or changed"):
+        read_dataset("pets", tmp_path / "pets")
+    (tmp_path / "packs").mkdir()
+    write_cifar_packs(tmp_path / "packs")
+    (tmp_path / "packs/part1/labels.npz").write_bytes(b"PK\x03\x04 half")
+    pack(tmp_path / "packs/part1", tmp_path / "packs/cifar100_part1.tar")
+    with pytest.raises(ValueError, match=r"cifar100_part1.tar: labels.npz is damaged"):
+        read_dataset("cifar100", tmp_path / "packs")
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "flowers17.tar is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "flowers17.tar is a Git LFS pointer"),
+        (b"<html>not found</html>", "flowers17.tar is a web page"),
+        (b"\x1f\x8b\x08\x00 half", "flowers17.tar is not a complete tar file"),
+    ],
+)
+def test_what_people_have_in_place_of_an_archive_is_called_by_its_name(tmp_path, data, sentence):
+    (tmp_path / "flowers17.tar").write_bytes(data)
+    with pytest.raises(ValueError, match=sentence):
+        read_dataset("flowers17", tmp_path)
 
 
 # What is refused

@@ -8,7 +8,7 @@ from jpegdl.analysis.attacks import EPSILONS
 from jpegdl.analysis.results.report import robustness_markdown
 from jpegdl.analysis.robustness import attack_pair
 from jpegdl.analysis.suites import STRONG_EPSILONS, paper_suite, strong_suite
-from jpegdl.commands.options import Commands, add_device
+from jpegdl.commands.options import Commands, add_device, count, grey_levels, seed
 from jpegdl.pairs.checkpoints import load_pair, save_pair
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.training.readers import read_dataset
@@ -20,12 +20,12 @@ def add(commands: Commands) -> None:
     attack.set_defaults(run=_attack)
     attack.add_argument("pair", type=Path, help="folder of the pair")
     attack.add_argument("--data", type=Path, required=True, help="folder of the data set")
-    attack.add_argument("--limit", type=int, help="so many test pictures, spread evenly; without it, all")
-    attack.add_argument("--epsilons", type=float, nargs="+", help="in 255ths, instead of the paper's ten and our two")
-    attack.add_argument("--steps", type=int, default=50, help="of the long PGD")
-    attack.add_argument("--restarts", type=int, default=5, help="of the long PGD")
-    attack.add_argument("--queries", type=int, default=1000, help="of Square, a picture")
-    attack.add_argument("--seed", type=int, default=0)
+    attack.add_argument("--limit", type=count, help="so many test pictures, spread evenly; without it, all")
+    attack.add_argument("--epsilons", type=grey_levels, nargs="+", help="in 255ths, instead of the paper's and ours")
+    attack.add_argument("--steps", type=count, default=50, help="of the long PGD")
+    attack.add_argument("--restarts", type=count, default=5, help="of the long PGD")
+    attack.add_argument("--queries", type=count, default=1000, help="of Square, a picture")
+    attack.add_argument("--seed", type=seed, default=0)
     add_device(attack)
 
 

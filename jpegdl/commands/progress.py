@@ -1,6 +1,8 @@
 """What `train` prints while it runs: how long it will take, and how every epoch went."""
 
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from jpegdl.pairs.classifier import Arm
@@ -61,6 +63,19 @@ def _learned(outlook: Outlook, seed: int, arm: Arm, epoch: Epoch) -> Outlook:
     slower = epoch.seconds / outlook.pace.epoch[arm]  # than thought; so are the other arm's epochs
     pace = replace(outlook.pace, epoch={name: seconds * slower for name, seconds in outlook.pace.epoch.items()})
     return Outlook(pace, {**outlook.left, (seed, arm): outlook.left[seed, arm] - 1})
+
+
+def checking() -> Callable[[int, int], None]:
+    """Tells how far the check of all pictures is: once a minute, and at its end."""
+    told = time.monotonic()
+
+    def tell(done: int, of: int) -> None:
+        nonlocal told
+        if done == of or time.monotonic() - told >= 60:
+            told = time.monotonic()
+            print(f"{done} of {of} pictures of the data set checked.", flush=True)
+
+    return tell
 
 
 def duration(seconds: float) -> str:

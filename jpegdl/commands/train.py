@@ -9,10 +9,11 @@ import torch
 
 from jpegdl.analysis.results.paper import listing
 from jpegdl.analysis.results.report import verdict
-from jpegdl.commands.options import Commands, add_device
-from jpegdl.commands.progress import Progress
+from jpegdl.commands.options import Commands, add_device, seed
+from jpegdl.commands.progress import Progress, checking
 from jpegdl.training import processes
 from jpegdl.training.catalogue import RECIPES
+from jpegdl.training.check import refuse_damaged
 from jpegdl.training.pair import Run, train_pair
 from jpegdl.training.precision import native_precision
 from jpegdl.training.readers import read_dataset
@@ -27,7 +28,7 @@ def add(commands: Commands) -> None:
     train.add_argument("--data", type=Path, help="folder of the data set")
     train.add_argument("--download", action="store_true", help="let torchvision download the data set into --data")
     train.add_argument("--out", type=Path, help="folder of the pair, such as checkpoints/NAME")
-    train.add_argument("--seeds", type=int, nargs="+", default=[0], help="the weights kept are those of the first")
+    train.add_argument("--seeds", type=seed, nargs="+", default=[0], help="the weights kept are those of the first")
     train.add_argument("--baseline", type=Path, help="a pair whose baseline is taken instead of training the same one")
     train.add_argument(
         "--precision",
@@ -63,10 +64,14 @@ def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
     recipe = RECIPES[arguments.recipe]
     if arguments.epochs is not None:
         recipe = with_epochs(recipe, arguments.epochs)
+    if arguments.weights and recipe.start != "imagenet":
+        raise ValueError(f"{recipe.name} starts from random weights; leave --weights out")
     if arguments.input_size is not None:
         recipe = replace(recipe, input_size=arguments.input_size)
     precision = native_precision(device) if arguments.precision == "auto" else getattr(torch, arguments.precision)
     dataset = read_dataset(recipe.dataset, arguments.data, download=arguments.download)
+    if processes.rank() == 0 and not state.exists():
+        refuse_damaged(dataset, checking())
     progress = Progress(recipe.epochs, len(dataset.train))
     run = Run(
         seeds=arguments.seeds,

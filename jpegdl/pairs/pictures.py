@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from jpegdl.pairs.downloads import instead_of_a_file
+
 
 @dataclass(frozen=True)
 class Member:
@@ -51,8 +53,12 @@ def read_picture(item: Picture) -> Upright:
         return Upright(Image.fromarray(item))
     try:
         data = item.read_bytes() if isinstance(item, Path) else item if isinstance(item, bytes) else item.data
+        if instead := instead_of_a_file(data[:512]):
+            raise Unreadable(f"{_named(item)} {instead}, or remove it")
         with Image.open(io.BytesIO(data)) as opened:
             return upright(opened)
+    except Unreadable:
+        raise
     except Exception as error:  # decoders fail with OSError, SyntaxError, struct.error, MemoryError, ...
         said = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"  # that one names an object
         raise Unreadable(f"{_named(item)} cannot be decoded as a picture{said}; restore or remove it") from None

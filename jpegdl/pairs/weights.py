@@ -4,12 +4,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from jpegdl.pairs.architectures import architecture
+from jpegdl.pairs.downloads import instead_of_a_file
 
 # architecture -> the package to install, the module it installs, and the file inside
 PACKAGES: dict[str, tuple[str, str, str]] = {
@@ -23,19 +25,25 @@ PACKAGES: dict[str, tuple[str, str, str]] = {
 COUNTER = "num_batches_tracked"  # of batch normalisation, which uses it in no recipe; old files lack it
 
 
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "weights")  # keys under which programs keep it
+_PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")  # of data parallel, compiled and wrapped networks
+
+
 def imagenet_backbone(name: str, num_classes: int, file: Path | None = None) -> nn.Module:
     """The architecture `name` with the weights of `file`, or of an installed package, and a head of `num_classes`.
 
-    `file`: .safetensors, or a state dict that torch.load reads with weights_only. The head, every tensor whose shape
-    depends on the number of classes, keeps its first values, drawn from the current random state, unless the file has
-    just as many classes: then the whole network is the file's. All else must match strictly.
+    `file`: .safetensors, or what torch.load reads with weights_only: a state dict, or one as training programs wrap it.
+    The head, every tensor whose shape depends on the number of classes, keeps its first values, drawn from the
+    current random state, unless the file has just as many classes: then the whole network is the file's. All else must
+    match strictly.
     Raises ValueError for an unknown architecture, where no weights are found, and where they do not fit.
     """
     build = architecture(name).build
     network = build(num_classes)
     source = _packaged(name) if file is None else file
     own = network.state_dict()
-    found = {key: value for key, value in own.items() if key.endswith(COUNTER)} | _renamed(_read(source), own)
+    given = _renamed(_without_prefix(_read(source), own), own)
+    found = {key: value for key, value in own.items() if key.endswith(COUNTER)} | given
     for key in _head(build, num_classes) & found.keys():
         if found[key].shape[:1] != own[key].shape[:1] and found[key].shape[1:] == own[key].shape[1:]:
             found[key] = own[key]
@@ -70,16 +78,44 @@ def _packaged(name: str) -> Path:
 
 
 def _read(file: Path) -> dict[str, Tensor]:
-    """Name -> tensor. Raises ValueError for a file that is not there or is no state dict."""
+    """Name -> tensor. Raises ValueError for a file that is not there or is no state dict, wrapped or not."""
     if not file.is_file():
         raise ValueError(f"there is no file {file}; pass a .safetensors or .pth file of weights")
+    with file.open("rb") as opened:
+        instead = instead_of_a_file(opened.read(512))
+    if instead:
+        raise ValueError(f"{file} {instead}")
     try:
-        state = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
+        safe = file.suffix.lower() == ".safetensors"
+        state = load_file(file) if safe else torch.load(file, "cpu", weights_only=True)
+    except UnpicklingError:
+        raise ValueError(
+            f"{file} holds more than tensors, or is no file of weights; save `model.state_dict()` alone and pass that"
+        ) from None
     except Exception as error:  # each reader raises its own kinds
-        raise ValueError(f"{file} cannot be read as weights: {error}") from error
+        raise ValueError(f"{file} cannot be read as weights: {str(error).partition(chr(10))[0]}") from error
+    state = _unwrapped(state)
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{file} must be a state dict, names and tensors and nothing else")
     return dict(state)
+
+
+def _unwrapped(state: object) -> object:
+    """What training programs put around a state dict, taken off."""
+    while isinstance(state, Mapping):
+        inner = [state[name] for name in _WRAPPERS if isinstance(state.get(name), Mapping)]
+        if not inner:
+            break
+        state = inner[0]
+    return state
+
+
+def _without_prefix(found: dict[str, Tensor], own: Iterable[str]) -> dict[str, Tensor]:
+    """`found` without what wrapped networks write before every name, which the network's `own` names do not have."""
+    for prefix in _PREFIXES:
+        if found and all(key.startswith(prefix) for key in found) and not any(key.startswith(prefix) for key in own):
+            return _without_prefix({key.removeprefix(prefix): value for key, value in found.items()}, own)
+    return found
 
 
 def _renamed(found: dict[str, Tensor], own: Iterable[str]) -> dict[str, Tensor]:

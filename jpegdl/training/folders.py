@@ -10,19 +10,20 @@ from functools import cache
 from pathlib import Path
 
 from jpegdl.training.data import Dataset, Examples
+from jpegdl.training.names import is_data, is_picture
 from jpegdl.training.validation import SPLIT_SEED, TENTH, with_validation
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 _IMAGENETTE_COUNTS = {"train": 9469, "val": 3925}
 _IMAGENETTE_FOLDERS = ("imagenette2", "imagenette2-320", "imagenette2-160")  # inside its archives
 
 
 def imagefolder(folder: Path) -> Dataset:
     """Any pictures: train/<class>/ and test/<class>/ or val/<class>/; with all three, val/ is the validation part."""
-    present = [part for part in ("train", "val", "test") if (folder / part).is_dir()]
+    found = {part: _class_folders(folder / part) for part in ("train", "val", "test") if (folder / part).is_dir()}
+    present = {part: classes for part, classes in found.items() if classes}
     if "train" not in present or len(present) < 2:
         raise ValueError(f"{folder} must hold train/<class>/ and test/<class>/ or val/<class>/ with pictures")
-    names, read = class_parts(folder, present)
+    names, read = _labelled(folder, present)
     if len(present) == 3:
         train, validation, split = read["train"], read["val"], "the folders train, val and test"
     else:
@@ -108,7 +109,11 @@ def official_parts(folder: Path, counts: Mapping[str, int], title: str) -> tuple
 
 def class_parts(folder: Path, parts: Sequence[str]) -> tuple[list[str], dict[str, Examples]]:
     """-> sorted class names, and the examples of each part, class by class. All parts have the same classes."""
-    found = {part: _class_folders(folder / part) for part in parts}
+    return _labelled(folder, {part: _class_folders(folder / part) for part in parts})
+
+
+def _labelled(folder: Path, found: Mapping[str, Mapping[str, list[Path]]]) -> tuple[list[str], dict[str, Examples]]:
+    """As `class_parts`, from the pictures of each class of each part."""
     names = sorted(found["train"])
     for part, classes in found.items():
         odd = sorted(set(classes) ^ set(names))
@@ -140,11 +145,12 @@ def synset_names() -> dict[str, str]:
 
 def _class_folders(folder: Path) -> dict[str, list[Path]]:
     """Name of each folder inside that holds pictures -> its pictures in name order."""
-    found = {entry.name: _pictures(entry.path) for entry in os.scandir(folder) if entry.is_dir()}
+    inner = [entry for entry in os.scandir(folder) if entry.is_dir() and is_data(entry.name)]
+    found = {entry.name: _pictures(entry.path) for entry in inner}
     return {name: paths for name, paths in found.items() if paths}
 
 
 def _pictures(folder: str) -> list[Path]:
     with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if entry.name.lower().endswith(_SUFFIXES) and entry.is_file())
+        names = sorted(entry.name for entry in entries if is_picture(entry.name) and entry.is_file())
     return [Path(folder, name) for name in names]

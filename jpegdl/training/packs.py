@@ -9,23 +9,29 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from jpegdl.pairs.pictures import Picture, read_picture
+from jpegdl.pairs.downloads import instead_of_a_file
+from jpegdl.pairs.pictures import Member, Picture, read_picture
 from jpegdl.training.data import Examples, to_examples
+from jpegdl.training.names import is_data, is_picture, pictures_in
 
 _SHEET_SIDE, _CIFAR_SIDE = 10, 32  # pictures along a sheet of the CIFAR-100 packs; pixels along a picture
 
 
-def unpacked(archive: Path) -> dict[str, bytes]:
-    """Name -> bytes of every file in a tar archive. Nothing is written to disk."""
+def unpacked(archive: Path) -> dict[str, Member]:
+    """Name -> every file in a tar archive, packed or not, that is data. Nothing is written to disk."""
+    with archive.open("rb") as file:
+        instead = instead_of_a_file(file.read(512))
+    if instead:
+        raise ValueError(f"{archive} {instead}")
     try:
         with tarfile.open(archive) as tar:
             members = [(member.name.removeprefix("./"), tar.extractfile(member)) for member in tar if member.isfile()]
-            return {name: file.read() for name, file in members if file}
-    except tarfile.TarError:
+            return {name: Member(f"{archive}: {name}", file.read()) for name, file in members if file and is_data(name)}
+    except (tarfile.TarError, OSError, EOFError, zlib.error):
         raise ValueError(f"{archive} is not a complete tar file; copy it again") from None
 
 
-def cub_files(folder: Path) -> dict[str, Path | bytes]:
+def cub_files(folder: Path) -> dict[str, Path | Member]:
     """Path inside CUB_200_2011 -> file, from the two packs, `folder`/CUB_200_2011 or `folder` itself."""
     packs = [folder / f"cub50_{part}.tar" for part in ("train", "test")]
     if all(pack.is_file() for pack in packs):
@@ -36,17 +42,19 @@ def cub_files(folder: Path) -> dict[str, Path | bytes]:
             f"{folder} holds neither cub50_train.tar and cub50_test.tar nor CUB_200_2011 (images/, images.txt, "
             "train_test_split.txt, classes.txt)"
         )
-    paths = [*root.glob("*.txt"), *root.glob("images/*/*.jpg")]
-    return {path.relative_to(root).as_posix(): path for path in paths}
+    return {**{path.name: path for path in root.glob("*.txt")}, **dict(pictures_in(root, "images/*/*"))}
 
 
-def numbered_lines(files: Mapping[str, Path | bytes], name: str) -> list[list[str]]:
+def numbered_lines(files: Mapping[str, Path | Member], name: str) -> list[list[str]]:
     """The lines of one of CUB's lists, each split into number and value."""
     if name not in files:
         raise ValueError(f"{name} is missing beside images/; CUB-200-2011 comes with it")
     content = files[name]
-    text = content.decode() if isinstance(content, bytes) else content.read_text()
-    return [line.split(maxsplit=1) for line in text.splitlines() if line.strip()]
+    text = content.data.decode() if isinstance(content, Member) else content.read_text(encoding="utf-8")
+    rows = [line.split(maxsplit=1) for line in text.splitlines() if line.strip()]
+    if any(len(row) != 2 for row in rows):
+        raise ValueError(f"{name} has a line without number and value; unpack CUB-200-2011 again")
+    return rows
 
 
 def dogs_lists(folder: Path) -> list[list[str]] | None:
@@ -78,10 +86,13 @@ def cifar_packs(packs: Iterable[Path]) -> tuple[tuple[str, ...], Examples, Examp
         files = unpacked(pack)
         if "labels.npz" not in files:
             raise ValueError(f"{pack} has no labels.npz; copy the file again")
-        with np.load(io.BytesIO(files["labels.npz"])) as labels:
-            names = tuple(labels["classes"].tolist())
-            facts = list(zip(labels["y"].tolist(), labels["is_test"].tolist(), strict=True))
-        sheets = [_sheet(files[name]) for name in sorted(files) if name.endswith(".webp")]
+        try:
+            with np.load(io.BytesIO(files["labels.npz"].data)) as labels:
+                names = tuple(labels["classes"].tolist())
+                facts = list(zip(labels["y"].tolist(), labels["is_test"].tolist(), strict=True))
+        except Exception:  # zipfile, zlib and NumPy raise their own kinds
+            raise ValueError(f"{pack}: labels.npz is damaged; copy the file again") from None
+        sheets = [_sheet(files[name]) for name in sorted(files) if is_picture(name)]
         pictures = [picture for sheet in sheets for picture in sheet]
         if len(pictures) != len(facts):
             raise ValueError(f"{pack} has {len(pictures)} pictures and {len(facts)} labels; copy the file again")
@@ -90,7 +101,13 @@ def cifar_packs(packs: Iterable[Path]) -> tuple[tuple[str, ...], Examples, Examp
     return names, to_examples(parts[True]), to_examples(parts[False])
 
 
-def _sheet(data: bytes) -> NDArray[np.uint8]:
+def _sheet(file: Member) -> NDArray[np.uint8]:
     """A sheet's file -> its pictures in reading order, (100, 32, 32, 3)."""
+    pixels = np.asarray(read_picture(file).image)
+    side = _SHEET_SIDE * _CIFAR_SIDE
+    if pixels.shape != (side, side, 3):
+        raise ValueError(
+            f"{file.name} is {pixels.shape[1]}x{pixels.shape[0]} pixels, not {side}x{side}; copy the file again"
+        )
     grid = (_SHEET_SIDE, _CIFAR_SIDE, _SHEET_SIDE, _CIFAR_SIDE, 3)
-    return np.asarray(read_picture(data).image).reshape(grid).swapaxes(1, 2).reshape(-1, _CIFAR_SIDE, _CIFAR_SIDE, 3)
+    return pixels.reshape(grid).swapaxes(1, 2).reshape(-1, _CIFAR_SIDE, _CIFAR_SIDE, 3)

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from jpegdl.pairs.pictures import Picture
-from jpegdl.training.data import Dataset, hold_out, to_examples
+from jpegdl.training.data import Dataset, to_examples
+from jpegdl.training.flowers17 import flowers17
 from jpegdl.training.folders import imagefolder, imagenet, imagenette, official_parts
-from jpegdl.training.packs import cub_files, dogs_lists, numbered_lines, unpacked
+from jpegdl.training.packs import cub_files, dogs_lists, numbered_lines
 from jpegdl.training.torchvision_sets import (
     cifar100,
     download_dataset,
@@ -19,7 +20,7 @@ from jpegdl.training.torchvision_sets import (
     flowers102_trainval,
     pets,
 )
-from jpegdl.training.validation import SPLIT_SEED, TENTH, with_validation
+from jpegdl.training.validation import TENTH, with_validation
 
 _DOGS_COUNTS = {"train": 12000, "test": 8580}
 
@@ -37,34 +38,6 @@ def read_dataset(name: str, folder: Path, *, download: bool = False) -> Dataset:
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; pass the folder of the data set with --data")
     return READERS[name](folder)
-
-
-def _flowers17(folder: Path) -> Dataset:
-    """Oxford Flowers-17: folders `<nn>.<class>` of 80 pictures each, or flowers17.tar with them inside."""
-    if (folder / "flowers17.tar").is_file():
-        packed = unpacked(folder / "flowers17.tar")
-        files: dict[str, Picture] = {name: packed[name] for name in packed if name.endswith(".jpg")}
-    else:
-        files = {path.relative_to(folder).as_posix(): path for path in folder.glob("*/*.jpg")}
-    names = sorted({path.split("/")[0] for path in files})
-    if len(names) != 17 or len(files) != 1360:
-        raise ValueError(
-            f"{folder} holds {len(files)} pictures in {len(names)} folders; Flowers-17 has 1360 in 17 folders "
-            "(<nn>.<class>/<name>.jpg, or flowers17.tar)"
-        )
-    examples = to_examples((files[path], names.index(path.split("/")[0])) for path in sorted(files))
-    rest, test = hold_out(examples, lambda _: 20, SPLIT_SEED)
-    train, validation = hold_out(rest, lambda _: 6, SPLIT_SEED)
-    return Dataset(
-        title="Oxford Flowers-17",
-        source="Nilsback and Zisserman 2006",
-        licence="research use; no picture of it is distributed here",
-        split=f"seeded and stratified (seed {SPLIT_SEED}): of each class 54 train, 6 validation, 20 test",
-        class_names=tuple(name.split(".", 1)[1].replace("_", " ") for name in names),
-        train=train,
-        validation=validation,
-        test=test,
-    )
 
 
 def _cub(folder: Path, *, classes: int, title: str) -> Dataset:
@@ -128,7 +101,7 @@ def _stanford_dogs(folder: Path) -> Dataset:
 
 
 READERS: Mapping[str, Callable[[Path], Dataset]] = {
-    "flowers17": _flowers17,
+    "flowers17": flowers17,
     "cub50": partial(_cub, classes=50, title="first 50 classes of CUB-200-2011"),
     "cub200": partial(_cub, classes=200, title="CUB-200-2011"),
     "cifar100": cifar100,

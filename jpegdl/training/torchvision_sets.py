@@ -139,7 +139,7 @@ def _opened(data_set: Callable[..., Any], folder: Path, inside: str, **part: Any
     """One part of a data set that torchvision can read from `folder`/`inside`, without downloading it."""
     try:
         return data_set(folder, download=False, **part)
-    except (RuntimeError, OSError):
+    except Exception:  # torchvision, scipy and pickle raise their own kinds
         raise ValueError(
             f"{folder / inside} is missing, incomplete or changed; it must be the folder that torchvision's "
             f"{data_set.__name__} makes"

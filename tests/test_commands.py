@@ -1,0 +1,80 @@
+"""The command line where its user, not a data set or a pair, is at odds with it: values, pipes, signals, bad files."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jpegdl.__main__ import main
+from jpegdl.commands import tables
+from tests.tiny import write_flowers17
+
+
+def command(*arguments: object) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["jpegdl", *map(str, arguments)])
+        return main()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("--limit", "0", "must be a whole number, 1 or more, got 0"),
+        ("--limit", "-3", "must be a whole number, 1 or more, got -3"),
+        ("--limit", "2.5", "must be a whole number, 1 or more, got 2.5"),
+        ("--steps", "0", "must be a whole number, 1 or more, got 0"),
+        ("--restarts", "-1", "must be a whole number, 1 or more, got -1"),
+        ("--queries", "none", "must be a whole number, 1 or more, got none"),
+        ("--seed", "-1", "must be a whole number, 0 to 2^32 - 1, got -1"),
+        ("--epsilons", "0", "must be above 0 and at most 255, got 0"),
+        ("--epsilons", "-4", "must be above 0 and at most 255, got -4"),
+        ("--epsilons", "nan", "must be above 0 and at most 255, got nan"),
+        ("--threads", "0", "must be a whole number, 1 or more, got 0"),
+        ("--device", "gpu", "must be cpu or a GPU that torch can use here, got gpu"),
+        ("--device", "cuda:93", "must be cpu or a GPU that torch can use here, got cuda:93"),
+    ],
+)
+def test_an_impossible_value_of_an_option_is_refused_before_anything_is_read(tmp_path, capsys, option, value, sentence):
+    with pytest.raises(SystemExit) as stopped:
+        command("attack", tmp_path / "nothing", "--data", tmp_path, f"{option}={value}")
+    assert stopped.value.code == 2
+    assert f"argument {option}: {sentence}" in capsys.readouterr().err
+
+
+def test_a_reader_that_stops_reading_is_no_error():
+    program = f"{sys.executable} -m jpegdl train --list | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", program], capture_output=True, encoding="utf-8", cwd=Path(__file__).parents[1])
+    assert (done.stderr, done.returncode) in (("", 141), ("", 0))  # 0 if all fitted into the pipe
+    assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "code"),
+    [
+        (KeyboardInterrupt(), "\nstopped\n", 130),
+        (
+            PermissionError(13, "Permission denied", "results.md"),
+            "error: [Errno 13] Permission denied: 'results.md'\n",
+            2,
+        ),
+        (ValueError("a sentence"), "error: a sentence\n", 2),
+    ],
+)
+def test_what_stops_a_command_is_said_without_a_traceback(monkeypatch, capsys, error, said, code):
+    def stop(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(tables, "_tables", stop)
+    assert command("tables", "pair") == code
+    assert capsys.readouterr().err == said
+
+
+def test_train_names_a_damaged_test_picture_before_it_trains(tmp_path, capsys):
+    write_flowers17(tmp_path / "data", 8)
+    victim = tmp_path / "data" / "03.flower13" / "image_0042.jpg"
+    victim.write_bytes(victim.read_bytes()[:-60])
+    train = ["train", "flowers17-resnet18", "--data", tmp_path / "data", "--out", tmp_path / "pair", "--device", "cpu"]
+    assert command(*train) == 2
+    assert capsys.readouterr().err.startswith(f"error: {victim} cannot be decoded as a picture")
+    assert not (tmp_path / ".pair.training").exists()
