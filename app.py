@@ -35,6 +35,7 @@ def run(request: Request) -> Answer:
     return answer(PAIRS, request)
 
 
+@gpu
 def analyse(pair: str, square: torch.Tensor, target: Target, stage: str, quantizer: QuantizerName) -> PictureComparison:
     """Everything of one comparison that runs a network; on ZeroGPU this is the part that has the GPU."""
     return compare_picture(PAIRS[pair], square, target, stage=stage, quantizer=quantizer)
@@ -62,7 +63,7 @@ def make_draws(folder: Path) -> dict[str, Draw]:
     reasons = []
     for name, pair in PAIRS.items():
         try:
-            draws[name] = make_draw(pair.card.dataset["name"], folder)
+            draws[name] = make_draw(pair.card.dataset.name, folder)
         except ValueError as error:
             reasons.append(str(error))
     if not draws:

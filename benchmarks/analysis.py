@@ -49,7 +49,9 @@ def main() -> None:
 
 def enlarged(pair: ModelPair) -> ModelPair:
     """The same networks for pictures of 224 pixels: what they say is of no interest here."""
-    card = replace(pair.card, input_size=224, short_side=256, title=f"{pair.card.architecture} of {pair.card.name}")
+    title = f"{pair.card.architecture} of {pair.card.name}"
+    ours, papers = (replace(recipe, input_size=224) for recipe in (pair.card.recipe, pair.card.paper_recipe))
+    card = replace(pair.card, recipe=ours, paper_recipe=papers, short_side=256, title=title)
     return replace(pair, card=card)
 
 

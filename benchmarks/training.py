@@ -21,9 +21,9 @@ from benchmarks.layer import machine
 from jpegdl.codec.layer import JPEGLayer
 from jpegdl.codec.quantizer import Quantizer, soft_quantize, soft_quantize_all_levels
 from jpegdl.pairs.classifier import Classifier, build_classifier, table_layer
+from jpegdl.pairs.recipe import Recipe
 from jpegdl.training.data import Batch
 from jpegdl.training.loop import constrain, make_optimizers, train_step
-from jpegdl.training.recipes import Recipe
 
 MARKS = ("<!-- training: begin -->", "<!-- training: end -->")
 CLASSES = 100

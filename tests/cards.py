@@ -1,20 +1,21 @@
 """Cards of invented runs, and the arithmetic of their counts done in another way."""
 
-import json
 import math
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
+import torch
 from scipy import stats
 
-from jpegdl.analysis.grid import FORMS, Grid
-from jpegdl.analysis.robustness import GradientChecks, RobustAccuracy
-from jpegdl.analysis.suites import Attack, paper_suite, strong_suite
+from jpegdl.analysis.suites import paper_suite, strong_suite
 from jpegdl.pairs.card import PairCard, card_from_json, card_to_json
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.comparison import Comparison
+from jpegdl.pairs.facts import PARTS, OtherSeed, Pictures, tables_of
+from jpegdl.pairs.measured import FORMS, Attack, GradientChecks, Grid, RobustAccuracy
+from jpegdl.pairs.recipe import with_epochs
 from jpegdl.training.catalogue import RECIPES
-from tests.tiny import card
+from tests.tiny import card, dataset_facts, training_facts
 
 N = 1000
 AHEAD, BEHIND, LEVEL = (60, 160), (160, 60), (100, 104)  # only baseline, only JPEG-DL, of 1000
@@ -39,30 +40,32 @@ def counts(only_baseline: int, only_jpegdl: int, n: int = N, both: int | None = 
 
 def run(name: str, *seeds: tuple[int, int] | Comparison, **facts: Any) -> PairCard:
     """A card as it is read from disk: the named recipe, counts for seeds 0, 1, ...; `changed`: departures."""
-    recipe = json.loads(json.dumps(asdict(RECIPES[name])))
-    changed = facts.pop("changed", {})
-    departed = {field: recipe[field] for field in changed}
-    results = [{"test": c if isinstance(c, Comparison) else counts(*c)} for c in seeds]
-    others = [
-        {"seed": seed, "results": sets, "steps": None, "seconds": {"baseline": 60, "jpegdl": 90}}
+    named, changed = RECIPES[name], facts.pop("changed", {})
+    results = [dict.fromkeys(PARTS, c if isinstance(c, Comparison) else counts(*c)) for c in seeds]
+    others = (
+        OtherSeed(seed=seed, results=sets, steps=None, seconds={"baseline": 60, "jpegdl": 90})
         for seed, sets in enumerate(results[1:], 1)
-    ]
+    )
     known: dict[str, Any] = {
         "name": name,
         "title": f"title of {name}",
-        "architecture": recipe["architecture"],
-        "recipe": recipe | changed,
-        "paper_recipe": departed,
-        "place": recipe["place"],
+        "recipe": replace(with_epochs(named, changed.get("epochs", named.epochs)), **changed),
+        "paper_recipe": named,
         "results": results[0],
-        "other_seeds": others,
-        "dataset": {
-            "title": f"title of {recipe['dataset']}",
-            "split": "official",
-            "pictures": {"train": 500, "validation": 50, "test": N},
+        "other_seeds": tuple(others),
+        "dataset": dataset_facts(
+            name=named.dataset,
+            title=f"title of {named.dataset}",
+            split="official",
+            pictures=Pictures(train=500, validation=50, test=N),
+        ),
+        "training": {
+            "baseline": training_facts(device="invented", threads=3, seconds=120),
+            "jpegdl": training_facts(device="invented", threads=3, seconds=240),
         },
-        "training": {"device": "invented", "threads": 3, "seconds": {"baseline": 120, "jpegdl": 240}},
     }
+    if named.place == "first relu":
+        known["initial_tables"] = (tables_of(torch.ones(64, 8, 8).tolist()),)
     return card_from_json(card_to_json(card(**(known | facts))))
 
 
@@ -96,17 +99,13 @@ def make_grid(**facts: Any) -> Grid:
     return Grid(cells=cells, **(known | {"psnr": 31.42, "lossless": 3} | facts))
 
 
-def stored(grid: Grid) -> dict[str, Any]:
-    return json.loads(json.dumps(asdict(grid)))
-
-
 def attacked(attack: Attack, only: tuple[int, int] = (5, 35)) -> RobustAccuracy:
     clean, left = counts(10, 12, 100, both=70), counts(*only, 100, both=13)
     return RobustAccuracy(attack=attack, clean=clean, attacked=left, checks=CHECKS)
 
 
 def robust(rows_: list[RobustAccuracy], name: str = "cifar100-vgg13") -> PairCard:
-    return run(name, LEVEL, robustness=json.loads(json.dumps([asdict(row) for row in rows_])))
+    return run(name, LEVEL, robustness=tuple(rows_))
 
 
 def outcome(weak: tuple[int, int], strong: tuple[int, int]) -> list[RobustAccuracy]:

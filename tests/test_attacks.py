@@ -25,14 +25,15 @@ from jpegdl.analysis.attacks import (
     square,
     straight_through,
 )
-from jpegdl.analysis.robustness import GradientChecks, RobustAccuracy, attack_pair, check_gradients, masking_signs
-from jpegdl.analysis.suites import Attack, paper_suite, strong_suite
+from jpegdl.analysis.robustness import attack_pair, check_gradients, masking_signs
+from jpegdl.analysis.suites import paper_suite, strong_suite
 from jpegdl.codec.layer import JPEGLayer
 from jpegdl.codec.quantizer import Quantizer, soft_quantize, soft_quantize_all_levels
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS, Classifier, build_classifier
 from jpegdl.pairs.comparison import Comparison
+from jpegdl.pairs.measured import Attack, GradientChecks, RobustAccuracy
 from tests.tiny import TINY, add_tiny, noise, noise_bytes, tables
 
 SIDE = 16

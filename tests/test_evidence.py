@@ -10,7 +10,8 @@ import pytest
 from jpegdl.analysis.results.evidence import evidence
 from jpegdl.analysis.results.findings import RunEvidence
 from jpegdl.pairs.card import PairCard, card_from_json
-from tests.cards import LEVEL, N, make_grid, mcnemar, outcome, robust, run, stored, wilson
+from tests.cards import LEVEL, N, make_grid, mcnemar, outcome, robust, run, wilson
+from tests.tiny import history
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,8 +22,7 @@ def only_run(card: PairCard) -> RunEvidence:
 
 
 def with_baseline(card: PairCard, loss: float) -> PairCard:
-    epoch = {"number": 1, "loss": loss, "train_accuracy": 0.5, "validation_accuracy": 0.5, "seconds": 1, "steps": None}
-    return replace(card, history={"baseline": [epoch], "jpegdl": []})
+    return replace(card, history={"baseline": history(card.recipe.epochs, loss=loss), "jpegdl": card.history["jpegdl"]})
 
 
 def test_a_run_has_its_counts_with_intervals_and_chance_in_words():
@@ -48,7 +48,7 @@ def test_a_control_says_what_part_of_the_difference_it_makes():
         run("flowers17-resnet18-clip_only", (8, 28)),  # its baseline names another number of pictures
         with_baseline(run("flowers17-resnet18-clip_only", (7, 29)), loss=0.2),
         run("flowers17-resnet18-clip_only", (7, 29), changed={"input_size": 96}),
-        run("flowers17-resnet18-clip_only", (7, 29), changed={"epochs": 30}),
+        run("flowers17-resnet18-clip_only", (7, 29), changed={"epochs": 30, "milestones": (15, 22)}),
         run("flowers17-resnet18-clip_only", (7, 29), seed=3),
         run("cub50-resnet18-clip_only", (7, 29)),
         run("cub200-resnet18-clip_only", (7, 29)),
@@ -74,7 +74,7 @@ def test_the_papers_figure_is_comparable_only_without_departures():
 
 
 def test_every_input_has_both_networks_and_one_reference():
-    inputs = only_run(run("cub50-resnet18", LEVEL, grid=stored(make_grid()))).inputs
+    inputs = only_run(run("cub50-resnet18", LEVEL, grid=make_grid())).inputs
     assert [found.form for found in inputs] == ["raw", "soft", "exact", "hard", "file"]
     missing = [(found.form, arm) for found in inputs for arm, p in found.p_values.items() if p is None]
     assert missing == [("raw", "baseline")]
@@ -87,7 +87,7 @@ def test_attacks_without_their_checks_give_no_number():
     assert complete
     assert complete.missing == ()
     assert {row.attacked.n for row in complete.rows} == {100}
-    without = [row for row in card.robustness if row["attack"]["method"] != "square"]
+    without = tuple(row for row in card.robustness if row.attack.method != "square")
     partial = only_run(replace(card, robustness=without)).attacks
     assert partial
     assert (partial.rows, partial.signs) == ((), ())

@@ -2,6 +2,7 @@ import re
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +11,9 @@ from jpegdl.analysis.compression import Compression
 from jpegdl.analysis.figures import colour_at, gradient_css
 from jpegdl.analysis.results.report import verdict
 from jpegdl.codec.jpegfile import STANDARD_TABLES, Change, JPEGFile
-from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import Arm
 from jpegdl.pairs.comparison import Comparison
+from jpegdl.pairs.facts import PARTS, Pictures
 from jpegdl.ui.about import about_pair
 from jpegdl.ui.fragments import (
     Decision,
@@ -24,6 +25,7 @@ from jpegdl.ui.fragments import (
     verdict_strip,
 )
 from jpegdl.ui.heatmaps import Scale, legend, short_number, table_heatmap, tables_section
+from tests.tiny import card, dataset_facts, recipe, training_facts
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&"
 CSS = (Path(__file__).parents[1] / "jpegdl/ui/static/page.css").read_text()
@@ -31,35 +33,29 @@ VOID = {"br", "col", "hr", "img", "input", "link", "meta"}
 STEPS = np.random.default_rng(0).uniform(0.01, 250, (2, 8, 8))
 STEP_SCALE = Scale(minimum=0.001, maximum=255)
 
-CARD = PairCard(
+RECIPE = recipe(
+    architecture="resnet18", input_size=224, epochs=60, batch_size=32, milestones=(30, 45), name="flowers17-resnet18"
+)
+CARD = card(
     name="invented",
     title="Invented data, resnet18, 224 px",
-    architecture="resnet18",
     class_names=("Iris", "Tulip", "Daisy", "Pansy"),
-    input_size=224,
+    recipe=RECIPE,
+    paper_recipe=replace(RECIPE, epochs=200, milestones=(100, 150)),
     short_side=256,
-    place="input",
-    quantizer="five levels",
-    max_index=127,
-    rounds=1,
-    recipe={"epochs": 60, "batch_size": 32, "milestones": [30, 45]},
-    paper_recipe={"epochs": 200, "milestones": [100, 150]},
     seed=7,
-    dataset={
-        "title": "Invented flowers",
-        "source": "https://example.org/flowers",
-        "licence": "CC0",
-        "split": "every third picture",
-        "pictures": {"train": 680, "validation": 170, "test": 340},
+    dataset=dataset_facts(
+        title="Invented flowers",
+        source="https://example.org/flowers",
+        licence="CC0",
+        split="every third picture",
+        pictures=Pictures(train=680, validation=170, test=340),
+    ),
+    results={part: Comparison(both=218, only_baseline=24, only_jpegdl=31, neither=67) for part in PARTS},
+    training={
+        "baseline": training_facts(device="invented processor", threads=2, seconds=2520),
+        "jpegdl": training_facts(device="invented processor", threads=2, seconds=3660),
     },
-    initial_tables=np.ones((1, 2, 8, 8)).tolist(),
-    history={},
-    results={"test": Comparison(both=218, only_baseline=24, only_jpegdl=31, neither=67)},
-    other_seeds=[],
-    grid={},
-    robustness=[],
-    weights={},
-    training={"device": "invented processor", "threads": 2, "seconds": {"baseline": 2520, "jpegdl": 3660}},
 )
 DECISION = Decision(top={"baseline": ("Iris", 0.6134), "jpegdl": ("Tulip", 0.8321)}, true_label="Tulip")
 SHARES: dict[Arm, list[float]] = {"baseline": [0.5, 0.3, 0.15, 0.05], "jpegdl": [0.1, 0.72, 0.08, 0.1]}
@@ -109,10 +105,11 @@ class Page(HTMLParser):
 
 def every_fragment(text: str = "Iris") -> dict[str, str]:
     """One of each, with `text` wherever a text can come from outside."""
-    data = {"title": text, "source": text, "licence": text, "split": text, "pictures": {text: 1}}
-    training = {**CARD.training, "device": text}
-    recipe = {**CARD.recipe, text: text}
-    card = replace(CARD, title=text, dataset=data, training=training, recipe=recipe, paper_recipe={text: [text]})
+    data = dataset_facts(name=text, title=text, source=text, licence=text, split=text)
+    training = {arm: replace(facts, device=text) for arm, facts in CARD.training.items()}
+    ours, theirs = replace(RECIPE, name=text, dataset=text), replace(RECIPE, name=text, dataset=text[1:])
+    facts: dict[str, Any] = {"title": text, "dataset": data, "training": training, "flaws": (text,)}
+    card = replace(CARD, recipe=ours, paper_recipe=theirs, **facts)
     decision = Decision(top={"baseline": (text, 0.5), "jpegdl": ("Tulip", 0.5)}, true_label=text)
     targets: dict[Arm, int] = {"baseline": 0, "jpegdl": 1}
     return {
@@ -126,7 +123,7 @@ def every_fragment(text: str = "Iris") -> dict[str, str]:
         "info": notice("info", text),
         "warning": notice("warning", text),
         "about": about_pair(card),
-        "about, as in the paper": about_pair(replace(card, paper_recipe={})),
+        "about, as in the paper": about_pair(replace(card, paper_recipe=card.recipe)),
         "table": table_heatmap(STEPS[0], title=text, caption=text, scale=STEP_SCALE, unit=text),
         "tables": tables_section(learned=STEPS, initial=STEPS / 2, hardness=STEPS**2, upload=list(STANDARD_TABLES)),
         "legend": legend("heat", [(0.0, text), (1.0, text)], text),
@@ -164,7 +161,7 @@ def test_strip_shows_the_counts_and_what_follows_from_them():
     sentence = Page(verdict_sentence(CARD)).text
     assert verdict(CARD) in sentence
     assert sentence.endswith("Trained with epochs 60 instead of 200, milestones 30, 45 instead of 100, 150.")
-    assert Page(verdict_sentence(replace(CARD, paper_recipe={}))).text.endswith(verdict(CARD))
+    assert Page(verdict_sentence(replace(CARD, paper_recipe=RECIPE))).text.endswith(verdict(CARD))
 
 
 def test_strip_has_no_line_for_a_picture_before_there_is_one():
@@ -257,8 +254,8 @@ def test_about_shows_the_cards_facts_and_departures():
     assert "milestones 100, 150 30, 45" in text
     for expected in ("First weights random", "at the input", "indices up to ±127"):
         assert expected in text
-    assert "without departures" in about_pair(replace(CARD, paper_recipe={}))
-    pretrained = replace(CARD, recipe={**CARD.recipe, "start": "imagenet"}, dataset={**CARD.dataset, "name": "cub50"})
+    assert "without departures" in about_pair(replace(CARD, paper_recipe=RECIPE))
+    pretrained = replace(CARD, recipe=replace(RECIPE, start="imagenet"), dataset=replace(CARD.dataset, name="cub50"))
     assert "optimistic" in about_pair(pretrained)
 
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from jpegdl.analysis.grid import FORMS, Form, evaluate_grid
+from jpegdl.analysis.grid import evaluate_grid
 from jpegdl.codec.jpegfile import ZIGZAG
 from jpegdl.codec.layer import JPEGLayer
 from jpegdl.codec.quantizer import Quantizer, soft_quantize, soft_quantize_all_levels
@@ -21,6 +21,7 @@ from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier
 from jpegdl.pairs.evaluate import compare, logits
+from jpegdl.pairs.measured import FORMS, Form
 from tests.tiny import TINY, add_tiny, noise_bytes, smooth_picture, tables
 
 SIDE = 16

@@ -15,9 +15,9 @@ from jpegdl.codec import color, dct, quantizer, variants
 from jpegdl.codec.featurelayer import FeatureJPEGLayer
 from jpegdl.codec.layer import MIN_STEP, JPEGLayer
 from jpegdl.codec.quantizer import MAX_INDEX
+from jpegdl.pairs.recipe import Recipe
 from jpegdl.training import sources
 from jpegdl.training.catalogue import RECIPES
-from jpegdl.training.recipes import Recipe
 
 DOCS = Path(__file__).parents[1] / "docs"
 TEXT = (DOCS / "method.md").read_text(encoding="utf-8")

@@ -2,24 +2,22 @@
 
 import random
 import re
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from jpegdl.commands import train
 from jpegdl.commands.progress import Progress, duration
+from jpegdl.pairs.facts import Epoch
+from jpegdl.pairs.recipe import Recipe
 from jpegdl.training import loop, pace
 from jpegdl.training.data import Batch, PreparedTensors, TrainingSet
-from jpegdl.training.history import Epoch, Moment
+from jpegdl.training.history import Moment
 from jpegdl.training.pace import Outlook, Pace, measure_pace
 from jpegdl.training.pair import Run, train_pair
-from jpegdl.training.recipes import Recipe
 from jpegdl.training.sources import Sources
 from tests.test_recipes import generated
 from tests.tiny import TINY, add_tiny, noise, noise_bytes
@@ -192,14 +190,3 @@ def test_a_duration_is_said_as_people_say_it(seconds, said):
 
 
 # Provenance
-
-
-def test_the_commit_is_that_of_this_code_wherever_the_command_is_started(monkeypatch, tmp_path):
-    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
-    here = Path(__file__).parents[1]
-    answer = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    if (here / ".git").exists():
-        assert train._commit().removesuffix("-dirty") == answer.stdout.strip()
-    monkeypatch.setattr(train, "__file__", str(tmp_path / "site-packages/jpegdl/commands/train.py"))
-    assert train._commit() == ""

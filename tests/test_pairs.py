@@ -29,8 +29,19 @@ from jpegdl.pairs.classifier import (
     table_layer,
 )
 from jpegdl.pairs.comparison import Comparison
+from jpegdl.pairs.facts import tables_of
 from jpegdl.pairs.prepare import prepare, to_unit
-from tests.tiny import TINY, add_tiny, card, noise, smooth_picture, tables, tiny_pair, write_pair
+from tests.tiny import (
+    TINY,
+    add_tiny,
+    card,
+    history,
+    noise,
+    smooth_picture,
+    tables,
+    tiny_pair,
+    write_pair,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +138,7 @@ def test_the_tables_are_taken_before_the_networks_go_to_a_device(tmp_path):
 def test_a_pair_comes_back_with_its_quantizer(tmp_path, quantizer):
     codec = JPEGLayer(tables(), 5.0, max_index=7, quantizer=QUANTIZERS[quantizer])
     arms = both_arms(build_classifier(TINY, 5), build_classifier(TINY, 5, codec=codec))
-    save_pair(tmp_path / "one", card(quantizer=quantizer, max_index=7), arms)
+    save_pair(tmp_path / "one", card(quantizer=quantizer, bits=4), arms)
     images = noise(2, 16)
     assert torch.equal(load_pair(tmp_path / "one").codec(images), codec(images))
 
@@ -138,7 +149,8 @@ def test_a_pair_with_its_layer_in_place_of_the_first_relu_comes_back(tmp_path):
         return FeatureJPEGLayer(steps, 2.0, max_index=31)
 
     jpegdl = replace_first_relu(build_classifier("resnet18", 3, seed=2), layer)
-    facts = card("resnet18", 3, place="first relu", max_index=31)
+    first = (tables_of(torch.ones(64, 8, 8).tolist()),)
+    facts = card("resnet18", 3, place="first relu", bits=6, initial_tables=first)
     save_pair(tmp_path / "one", facts, both_arms(build_classifier("resnet18", 3, seed=1), jpegdl))
     pair = load_pair(tmp_path / "one")
     found, before = table_layer(pair.jpegdl), table_layer(jpegdl)
@@ -160,10 +172,10 @@ def test_a_network_without_such_a_relu_is_refused():
 
 
 def test_a_card_without_weights_keeps_the_counts_and_the_last_tables_and_is_read_again():
-    epochs = [{"number": n, "loss": 1.0, "steps": tables(1).tolist()} for n in (1, 2)]
-    kept = without_weights(card(history={"baseline": [], "jpegdl": epochs}))
-    assert [epoch["steps"] for epoch in kept.history["jpegdl"]] == [None, tables(1).tolist()]
-    assert kept.weights == {}
+    steps = tables_of(tables(1).tolist())
+    kept = without_weights(card(epochs=2, history={"baseline": history(2), "jpegdl": history(2, steps=steps)}))
+    assert [epoch.steps for epoch in kept.history["jpegdl"]] == [None, steps]
+    assert kept.weights is None
     assert card_from_json(card_to_json(kept)).results == kept.results
 
 
@@ -183,22 +195,22 @@ def test_saving_a_loaded_pair_again_writes_the_same_bytes(tmp_path):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "again" / "one" / file).read_bytes()
 
 
-def test_saving_replaces_the_folder_as_a_whole_and_leaves_nothing_beside_it(tmp_path):
+def test_saving_another_pair_in_a_folder_leaves_only_its_own_files(tmp_path):
     write_pair(tmp_path / "one")
-    (tmp_path / "one" / "stale.txt").write_text("")
-    write_pair(tmp_path / "one", classes=3)
+    written = write_pair(tmp_path / "one", classes=3)
     assert len(load_pair(tmp_path / "one").card.class_names) == 3
-    assert sorted(path.name for path in tmp_path.rglob("*")) == [
-        "baseline.safetensors", "jpegdl.safetensors", "one", "pair.json"
-    ]  # fmt: skip
+    assert written.weights
+    expected = ["one", "pair.json", *(file.file for file in written.weights.values())]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == sorted(expected)
 
 
 def test_the_hashes_in_the_card_are_those_of_the_files(tmp_path):
     facts = write_pair(tmp_path / "one").weights
+    assert facts
     for arm in ARMS:
-        data = (tmp_path / "one" / facts[arm]["file"]).read_bytes()
-        assert facts[arm]["sha256"] == hashlib.sha256(data).hexdigest()
-        assert facts[arm]["bytes"] == len(data)
+        data = (tmp_path / "one" / facts[arm].file).read_bytes()
+        assert facts[arm].sha256 == hashlib.sha256(data).hexdigest()
+        assert facts[arm].bytes == len(data)
 
 
 def test_a_loaded_pair_is_frozen_and_in_evaluation_mode(tmp_path):
@@ -235,10 +247,29 @@ def fill(key: str, value: float) -> Callable[[Path], None]:
     return lambda folder: change_tensors(folder, lambda tensors: tensors[key].view(-1)[3:4].fill_(value))
 
 
+def change_leaf(*path: str, to: object) -> Callable[[Path], None]:
+    """Another value at one place of the card."""
+
+    def change(folder: Path) -> None:
+        facts = json.loads((folder / "pair.json").read_text())
+        inner = facts
+        for name in path[:-1]:
+            inner = inner[name]
+        inner[path[-1]] = to
+        (folder / "pair.json").write_text(json.dumps(facts))
+
+    return change
+
+
 def remove_field(folder: Path) -> None:
     facts = json.loads((folder / "pair.json").read_text())
     del facts["seed"]
     (folder / "pair.json").write_text(json.dumps(facts))
+
+
+def more_rounds(folder: Path) -> None:
+    change_leaf("recipe", "rounds", to=3)(folder)
+    change_card(folder, initial_tables=tables(3).tolist())
 
 
 def flip_a_bit(folder: Path) -> None:
@@ -266,30 +297,40 @@ def lfs_pointer(folder: Path) -> None:
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no card": (lambda f: (f / "pair.json").unlink(), "one/pair.json is missing"),
     "card not JSON": (lambda f: (f / "pair.json").write_text("{"), "one/pair.json .* not JSON"),
-    "card not text": (lambda f: (f / "pair.json").write_bytes(b"\xff\xfe\x00"), "one/pair.json is not a pair's card"),
+    "card not text": (lambda f: (f / "pair.json").write_bytes(b"\xff\xfe\x00"), "one/pair.json is not UTF-8 text"),
     "card a list": (lambda f: (f / "pair.json").write_text("[]"), "no object"),
-    "unknown field": (lambda f: change_card(f, colour="blue"), r"one/pair.json .*\['colour'\]"),
-    "missing field": (remove_field, r"one/pair.json .*\['seed'\]"),
-    "other schema": (lambda f: change_card(f, schema=1), "one/pair.json .*schema 1 is not 2"),
-    "unknown architecture": (lambda f: change_card(f, architecture="vgg"), "one/pair.json .*'vgg'"),
-    "negative count": (
-        lambda f: change_card(f, results={"test": {"both": -1, "only_baseline": 0, "only_jpegdl": 0, "neither": 3}}),
-        "one/pair.json .*counts must be",
+    "card too deep": (lambda f: (f / "pair.json").write_text("[" * 10**6), "one/pair.json .*not JSON"),
+    "unknown field": (lambda f: change_card(f, colour="blue"), "one/pair.json .*colour is unknown"),
+    "missing field": (remove_field, "one/pair.json .*seed is missing"),
+    "other schema": (lambda f: change_card(f, schema=2), "one/pair.json .*schema 2 and this version reads 3; use"),
+    "schema before all else": (
+        lambda f: (f / "pair.json").write_text('{"schema": 4, "colour": "blue"}'),
+        "one/pair.json .*schema 4 and this version reads 3; use the version",
     ),
-    "counts of another form": (lambda f: change_card(f, results={"test": 0.9}), "one/pair.json .*wrong form"),
-    "results a list": (lambda f: change_card(f, results=[]), "one/pair.json .*wrong form"),
-    "class names missing": (lambda f: change_card(f, class_names=None), "one/pair.json .*wrong form"),
-    "class names numbers": (lambda f: change_card(f, class_names=[1, 2]), "one/pair.json .*class_names"),
-    "huge input": (lambda f: change_card(f, input_size=10**6), "one/pair.json .*input_size"),
-    "no rounds": (lambda f: change_card(f, rounds=0), "one/pair.json .*rounds"),
-    "rounds a text": (lambda f: change_card(f, rounds="1"), "one/pair.json .*rounds"),
-    "weights a list": (lambda f: change_card(f, weights=[]), "one/pair.json .*weights"),
-    "weights of an arm a text": (lambda f: change_card(f, weights={"baseline": ""}), "one/pair.json .*weights"),
+    "unknown architecture": (change_leaf("recipe", "architecture", to="vgg"), "one/pair.json .*'vgg'"),
+    "negative count": (
+        change_leaf("results", "test", "both", to=-1),
+        "one/pair.json .*results.test.both must be a whole number from 0",
+    ),
+    "counts of another form": (change_leaf("results", "test", to=0.9), "results.test must be an object, got 0.9"),
+    "results a list": (lambda f: change_card(f, results=[]), r"results must be an object, got \[\]"),
+    "results missing": (lambda f: change_card(f, results={}), "results.test is missing"),
+    "class names missing": (lambda f: change_card(f, class_names=None), "class_names must be a list, got None"),
+    "class names numbers": (lambda f: change_card(f, class_names=[1, 2]), r"class_names\[0\] must be a text, got 1"),
+    "huge input": (change_leaf("recipe", "input_size", to=10**6), "one/pair.json .*input_size"),
+    "no rounds": (change_leaf("recipe", "rounds", to=0), "one/pair.json .*rounds"),
+    "rounds a text": (change_leaf("recipe", "rounds", to="1"), "recipe.rounds must be a whole number .* got '1'"),
+    "weights a list": (lambda f: change_card(f, weights=[]), "weights must be an object"),
+    "weights of an arm a text": (change_leaf("weights", "baseline", to=""), "weights.baseline must be an object"),
+    "weights elsewhere": (change_leaf("weights", "baseline", "file", to="../b.safetensors"), "weights.baseline: file"),
+    "weights not kept": (lambda f: change_card(f, weights=None), "one/pair.json names no weights"),
     "short side below the input": (lambda f: change_card(f, short_side=15), "one/pair.json .*short_side"),
-    "unknown place": (lambda f: change_card(f, place="output"), "one/pair.json .*unknown place 'output'"),
-    "unknown quantizer": (lambda f: change_card(f, quantizer="six levels"), "one/pair.json .*quantizer 'six levels'"),
-    "max_index a text": (lambda f: change_card(f, max_index="127"), "one/pair.json .*max_index"),
-    "max_index too small": (lambda f: change_card(f, max_index=1), "one/pair.json .*max_index"),
+    "unknown place": (change_leaf("recipe", "place", to="output"), "recipe.place must be 'input' or 'first relu'"),
+    "unknown quantizer": (change_leaf("recipe", "quantizer", to="six levels"), "recipe.quantizer .*'six levels'"),
+    "bits a text": (change_leaf("recipe", "bits", to="8"), "recipe.bits must be a whole number"),
+    "bits too few": (change_leaf("recipe", "bits", to=2), "one/pair.json .*bits must be at least 3"),
+    "an epoch lost": (change_leaf("history", "jpegdl", to=[]), r"history of jpegdl must hold the epochs 1\.\.1"),
+    "tables of another shape": (lambda f: change_card(f, initial_tables=[[[[1.0]]]]), "initial_tables must have the"),
     "no weights": (lambda f: (f / "jpegdl.safetensors").unlink(), "one/jpegdl.safetensors is missing"),
     "changed weights": (flip_a_bit, "one/baseline.safetensors does not match the hash"),
     "LFS pointer": (lfs_pointer, "one/baseline.safetensors is a Git LFS pointer.*git lfs pull"),
@@ -304,7 +345,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: change_card(f, class_names=[f"class {n}" for n in range(6)]),
         "one/baseline.safetensors does not fit tiny with 6 classes: 2 tensors differ",
     ),
-    "more rounds in the card": (lambda f: change_card(f, rounds=3), "one/jpegdl.safetensors does not fit"),
+    "more rounds in the card": (
+        more_rounds,
+        "one/jpegdl.safetensors does not fit",
+    ),
     "an extra tensor": (
         lambda f: change_tensors(f, lambda t: t.update(extra=torch.zeros(1))),
         "one/jpegdl.safetensors does not fit .* the first is extra",
@@ -355,9 +399,11 @@ def test_a_card_comes_back_from_its_json():
     assert card_from_json(card_to_json(facts)) == facts
 
 
-def test_a_card_with_a_number_that_json_lacks_is_not_written():
+def test_a_card_that_could_not_be_read_again_is_not_written():
     with pytest.raises(ValueError, match="JSON"):
-        card_to_json(card(training={"seconds": math.inf}))
+        card_to_json(card(history=dict.fromkeys(ARMS, history(1, loss=math.inf))))
+    with pytest.raises(ValueError, match=r"results\.validation is missing"):
+        card_to_json(card(results={"test": Comparison(both=1, only_baseline=0, only_jpegdl=0, neither=0)}))
 
 
 # Counts

@@ -17,8 +17,8 @@ from jpegdl.analysis.results.paper import (
     difference_of,
     listing,
 )
+from jpegdl.pairs.recipe import Recipe
 from jpegdl.training.catalogue import RECIPES
-from jpegdl.training.recipes import Recipe
 
 # The gains as the paper prints them, row by row of its tables; typed apart from the accuracies.
 PRINTED = {

@@ -27,13 +27,13 @@ from jpegdl.commands import train as train_command
 from jpegdl.pairs.architectures import ARCHITECTURES, Architecture
 from jpegdl.pairs.checkpoints import load_pair
 from jpegdl.pairs.classifier import ARMS, Classifier, build_classifier
+from jpegdl.pairs.recipe import Recipe
 from jpegdl.training import processes
 from jpegdl.training.batches import tensor_batches
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.data import PreparedTensors, TrainingSet, TrainingTensors
 from jpegdl.training.loop import epoch_generator, fit, train_step
 from jpegdl.training.pair import train_pair
-from jpegdl.training.recipes import Recipe
 from tests.tiny import colour_of, noise_bytes, tables
 
 CPU = torch.device("cpu")
@@ -208,8 +208,8 @@ def test_two_processes_reach_the_tables_and_weights_of_one(together, alone):
 def test_two_processes_write_one_complete_pair_that_says_so(together, alone):
     assert sorted(path.name for path in (together.folder / "pairs").iterdir()) == ["pair"]
     pair = load_pair(together.folder / "pairs" / "pair")
-    assert pair.card.training["processes"] == 2
-    assert load_pair(alone).card.training["processes"] == 1
+    assert pair.card.training["jpegdl"].processes == 2
+    assert load_pair(alone).card.training["jpegdl"].processes == 1
     assert [len(pair.card.history[arm]) for arm in ARMS] == [2, 2]
     assert (pair.card.results["test"].n, pair.card.results["validation"].n) == (9, 6)
 
@@ -223,7 +223,7 @@ def test_the_pair_of_two_processes_is_that_of_one(together, alone):
         other = theirs.arm(arm).state_dict()
         for name, tensor in ours.arm(arm).state_dict().items():
             assert torch.allclose(tensor, other[name], rtol=2e-3, atol=1e-6), name  # stored as float16
-        losses = [[epoch["loss"] for epoch in pair.card.history[arm]] for pair in (ours, theirs)]
+        losses = [[epoch.loss for epoch in pair.card.history[arm]] for pair in (ours, theirs)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 

@@ -167,9 +167,9 @@ def test_the_table_of_pairs_names_recipes_every_shipped_pair_and_how_it_departs(
     assert {card.name for card in cards} <= set(departed)
     units = {"input_size": "{} px", "epochs": "{} epochs"}
     for card in cards:
-        for field in set(card.paper_recipe) - {"milestones"}:
-            text = units[field].format(card.recipe[field])
-            assert f"{text} instead of {card.paper_recipe[field]}" in departed[card.name], card.name
+        for field in set(card.departures) - {"milestones"}:
+            text = units[field].format(getattr(card.recipe, field))
+            assert f"{text} instead of {card.departures[field]}" in departed[card.name], card.name
 
 
 def test_make_commands_in_the_readme_are_targets() -> None:

@@ -17,20 +17,20 @@ from jpegdl.codec.jpegfile import integer_tables
 from jpegdl.codec.layer import JPEGLayer
 from jpegdl.pairs.checkpoints import load_pair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier
+from jpegdl.pairs.facts import Epoch, Pictures, tables_of
 from jpegdl.pairs.pictures import read_picture
 from jpegdl.pairs.prepare import prepare
+from jpegdl.pairs.recipe import Recipe
 from jpegdl.training import loop
 from jpegdl.training.batches import tensor_batches
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.data import Dataset, Examples, PreparedTensors, TrainingSet, TrainingTensors
-from jpegdl.training.describe import departures
-from jpegdl.training.history import Epoch, Moment
+from jpegdl.training.history import Moment
 from jpegdl.training.initial import initial_tables
 from jpegdl.training.loop import constrain, fit, make_optimizers
 from jpegdl.training.pair import Run, train_pair
 from jpegdl.training.readers import read_dataset
-from jpegdl.training.recipes import Recipe
-from tests.tiny import TINY, add_tiny, colour_of, noise_bytes, tables, write_flowers17
+from tests.tiny import TINY, add_tiny, card, colour_of, noise_bytes, tables, write_flowers17
 
 CPU = torch.device("cpu")
 
@@ -100,8 +100,9 @@ def test_a_recipe_that_cannot_be_trained_is_refused_by_its_name(change):
 def test_departures_are_the_named_recipes_values_where_they_differ():
     named = RECIPES["flowers17-resnet18"]
     changed = dataclasses.replace(named, input_size=128, epochs=100, milestones=(50, 75))
-    assert departures(changed) == {"input_size": 224, "epochs": 200, "milestones": (100, 150)}
-    assert departures(named) == departures(recipe()) == {}
+    known = card(recipe=changed, paper_recipe=named)
+    assert known.departures == {"input_size": 224, "epochs": 200, "milestones": (100, 150)}
+    assert card(recipe=named, paper_recipe=named).departures == {}
 
 
 def test_the_tables_are_in_one_optimiser_without_decay_and_the_network_in_the_other():
@@ -198,24 +199,26 @@ def test_both_arms_see_the_same_pictures_in_the_same_order_and_other_ones_in_eac
 @pytest.mark.parametrize("arm", ARMS)
 def test_an_interrupted_run_goes_on_bit_for_bit(arm, tmp_path):
     whole_model, whole_history = run(arm)
-    run(arm, state=tmp_path / "state.pt", stop=3)  # after the third epoch the rate has fallen
-    model, history = run(arm, state=tmp_path / "state.pt")
+    run(arm, state=tmp_path / "arm.state", stop=3)  # after the third epoch the rate has fallen
+    model, history = run(arm, state=tmp_path / "arm.state")
     assert without_seconds(history) == without_seconds(whole_history)
     for key, value in whole_model.state_dict().items():
         assert torch.equal(model.state_dict()[key], value), key
     if arm == "jpegdl":
-        assert history[-1].steps == model.state_dict()["codec.steps"].tolist() != tables().tolist()
+        assert (
+            history[-1].steps == tables_of(model.state_dict()["codec.steps"].tolist()) != tables_of(tables().tolist())
+        )
 
 
 def test_a_finished_run_is_yielded_again_without_training(tmp_path):
-    model, history = run("jpegdl", state=tmp_path / "state.pt")
-    again, repeated = run("jpegdl", state=tmp_path / "state.pt")
+    model, history = run("jpegdl", state=tmp_path / "arm.state")
+    again, repeated = run("jpegdl", state=tmp_path / "arm.state")
     assert repeated == history
     assert all(torch.equal(again.state_dict()[key], value) for key, value in model.state_dict().items())
 
 
 def test_a_run_may_go_on_in_another_precision_and_every_epoch_says_which(tmp_path):
-    state, (train, validation) = tmp_path / "state.pt", coloured(30)
+    state, (train, validation) = tmp_path / "arm.state", coloured(30)
     epochs: list[Epoch] = []
     for precision, stop in ((torch.bfloat16, 2), (torch.float32, 4)):
         training = fit(
@@ -240,7 +243,7 @@ def test_an_epoch_that_takes_long_is_told_of_while_it_runs(monkeypatch):
 
 
 def test_a_state_of_another_recipe_arm_or_seed_is_refused(tmp_path):
-    state = tmp_path / "state.pt"
+    state = tmp_path / "arm.state"
     run("jpegdl", state=state, stop=1)
     train, validation = coloured(30)
     others: list[tuple[Arm, Recipe, int]] = [
@@ -318,7 +321,7 @@ def test_a_pair_interrupted_in_its_second_arm_goes_on_to_the_same_weights_and_le
     assert (tmp_path / ".resumed.training").is_dir()
     reported: list[tuple[Arm, int]] = []
     train("resumed", lambda seed, arm, epoch: reported.append((arm, epoch.number)))
-    assert reported == [("baseline", 1), ("baseline", 2), ("jpegdl", 1), ("jpegdl", 2)]
+    assert reported == [("jpegdl", 1), ("jpegdl", 2)]  # the finished arm was kept
     assert sorted(path.name for path in tmp_path.iterdir()) == ["resumed", "whole"]
     for arm in ARMS:
         file = f"{arm}.safetensors"
@@ -375,12 +378,12 @@ def test_the_cards_counts_are_those_of_the_stored_weights(trained, flowers):
 
 def test_the_card_records_the_recipe_its_departures_and_every_epoch(trained):
     card = load_pair(trained).card
-    assert (card.recipe["epochs"], card.recipe["input_size"], card.input_size) == (1, 16, 16)
-    assert card.paper_recipe == {"input_size": 224, "epochs": 200, "milestones": [100, 150]}
-    assert card.dataset["pictures"] == {"train": 918, "validation": 102, "test": 340}
-    assert {arm: [epoch["number"] for epoch in card.history[arm]] for arm in ARMS} == {"baseline": [1], "jpegdl": [1]}
+    assert (card.recipe.epochs, card.recipe.input_size, card.input_size) == (1, 16, 16)
+    assert card.departures == {"input_size": 224, "epochs": 200, "milestones": (100, 150)}
+    assert card.dataset.pictures == Pictures(train=918, validation=102, test=340)
+    assert {arm: [epoch.number for epoch in card.history[arm]] for arm in ARMS} == {"baseline": [1], "jpegdl": [1]}
     steps = load_pair(trained).codec.steps.numpy()
-    assert np.allclose(card.history["jpegdl"][0]["steps"], steps, rtol=1e-5)  # rounded to six digits
+    assert np.allclose(np.array(card.history["jpegdl"][0].steps), steps, rtol=1e-5)  # rounded to six digits
     assert np.array(card.initial_tables)[0, 0].max() == pytest.approx(10)
 
 
@@ -390,8 +393,9 @@ def test_evaluate_confirms_the_counts_and_adds_every_input_to_both_networks(trai
     assert "The counts equal the card's." in capsys.readouterr().out
     after = load_pair(trained).card
     assert (after.results, after.weights) == (before.results, before.weights)
-    assert list(after.grid["cells"]) == ["raw", "soft", "exact", "hard", "file"]
-    assert after.grid["cells"]["soft"]["jpegdl"] == dataclasses.asdict(after.results["test"])
+    assert after.grid
+    assert list(after.grid.cells) == ["raw", "soft", "exact", "hard", "file"]
+    assert after.grid.cells["soft"]["jpegdl"] == after.results["test"]
     files = {path.name: path.read_bytes() for path in trained.iterdir()}
     assert command("evaluate", trained, "--data", flowers, "--device", "cpu") == 0
     assert {path.name: path.read_bytes() for path in trained.iterdir()} == files
@@ -405,8 +409,8 @@ def test_attack_prints_no_number_without_its_checks_and_keeps_them_in_the_card(t
     assert "zero" in table.lower()
     assert "hardness" in table
     rows = load_pair(trained).card.robustness
-    assert [row["attack"]["name"] for row in rows][:2] == ["FGSM", "PGD, as in the paper"]
-    assert {row["checks"]["n"] for row in rows} == {6}
+    assert [row.attack.name for row in rows][:2] == ["FGSM", "PGD, as in the paper"]
+    assert {row.checks.n for row in rows} == {6}
     assert command(*attack, "--steps", 2, "--restarts", 1) == 0
     assert "%" not in capsys.readouterr().out.partition("7 of 7 attacks done")[2]
 
@@ -441,9 +445,8 @@ def test_several_seeds_share_one_card_and_a_baseline_can_be_taken(tmp_path):
     assert pair.card.seed == 3
     (other,) = pair.card.other_seeds
     alone = train_pair(plan, dataset, tmp_path / "alone", dataclasses.replace(run, seeds=[1])).card
-    assert other["seed"] == 1
-    assert other["results"] == {name: dataclasses.asdict(counts) for name, counts in alone.results.items()}
-    assert other["steps"] == alone.history["jpegdl"][-1]["steps"]
+    assert (other.seed, other.results) == (1, alone.results)
+    assert other.steps == alone.history["jpegdl"][-1].steps
 
     control = dataclasses.replace(plan, name="control", quantizer="clip")
     reported.clear()

@@ -1,5 +1,6 @@
 """Small pictures, networks and pairs that tests share, as plain functions."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from jpegdl.codec.layer import JPEGLayer
 from jpegdl.pairs.architectures import ARCHITECTURES, Architecture
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import ModelPair, load_pair, save_pair
-from jpegdl.pairs.classifier import build_classifier
+from jpegdl.pairs.classifier import ARMS, build_classifier
 from jpegdl.pairs.comparison import Comparison
+from jpegdl.pairs.facts import PARTS, DatasetFacts, Epoch, Pictures, Tables, TrainingFacts, tables_of
+from jpegdl.pairs.recipe import Recipe
 
 TINY = "tiny"
 
@@ -43,30 +46,65 @@ def tables(rounds: int = 1) -> Tensor:
     return torch.linspace(1, 16, rounds * 128).view(rounds, 2, 8, 8)
 
 
+def recipe(**facts: Any) -> Recipe:
+    """One epoch of the tiny network on 16 px."""
+    known: dict[str, Any] = {
+        "name": "none",
+        "dataset": "generated",
+        "architecture": TINY,
+        "input_size": 16,
+        "epochs": 1,
+        "batch_size": 4,
+        "learning_rate": 0.1,
+        "weight_decay": 0.0,
+        "table_learning_rate": 0.01,
+    }
+    return Recipe(**(known | facts))
+
+
+def history(epochs: int, *, loss: float = 1.0, steps: Tables | None = None) -> tuple[Epoch, ...]:
+    facts = {"loss": loss, "train_accuracy": 0.5, "validation_accuracy": 0.5, "seconds": 1.0}
+    return tuple(Epoch(number=n, precision="float32", steps=steps, **facts) for n in range(1, epochs + 1))
+
+
+def dataset_facts(**facts: Any) -> DatasetFacts:
+    pictures = Pictures(train=20, validation=5, test=10)
+    texts = dict.fromkeys(("name", "title", "source", "licence", "split"), "generated")
+    return DatasetFacts(**({"pictures": pictures} | texts | facts))
+
+
+def training_facts(**facts: Any) -> TrainingFacts:
+    known: dict[str, Any] = {
+        "device": "CPU",
+        "processes": 1,
+        "threads": 1,
+        "seconds": 60,
+        "versions": {"torch": "2"},
+        "commit": "",
+    }
+    return TrainingFacts(**(known | facts))
+
+
 def card(architecture: str = TINY, classes: int = 5, rounds: int = 1, **facts: Any) -> PairCard:
+    """`facts`: of the card, or of its recipe if only that one has such a field."""
+    both = ("name", "dataset", "initial_tables")  # mean the card's
+    of_recipe = {field.name for field in fields(Recipe)} - set(both)
+    settings = {name: facts.pop(name) for name in list(facts) if name in of_recipe}
+    made = facts.get("recipe") or recipe(architecture=architecture, rounds=rounds, **settings)
+    counts = Comparison(both=3, only_baseline=1, only_jpegdl=2, neither=4)
     known: dict[str, Any] = {
         "name": "pair",
         "title": "generated pictures",
-        "architecture": architecture,
         "class_names": tuple(f"class {number}" for number in range(classes)),
-        "input_size": 16,
-        "short_side": 18,
-        "place": "input",
-        "quantizer": "five levels",
-        "max_index": 127,
-        "rounds": rounds,
-        "recipe": {"name": "none"},
-        "paper_recipe": {},
+        "short_side": made.input_size + 2,
+        "recipe": made,
+        "paper_recipe": made,
         "seed": 0,
-        "dataset": {"title": "generated"},
-        "initial_tables": tables(rounds).tolist(),
-        "history": {"baseline": [], "jpegdl": []},
-        "results": {"test": Comparison(both=3, only_baseline=1, only_jpegdl=2, neither=4)},
-        "other_seeds": [],
-        "grid": {},
-        "robustness": [],
-        "weights": {},
-        "training": {"device": "CPU"},
+        "dataset": dataset_facts(),
+        "initial_tables": tables_of(tables(made.rounds).tolist()),
+        "history": {arm: history(made.epochs) for arm in ARMS},
+        "training": {arm: training_facts() for arm in ARMS},
+        "results": dict.fromkeys(PARTS, counts),
     }
     return PairCard(**(known | facts))
 

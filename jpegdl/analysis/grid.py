@@ -1,9 +1,7 @@
 """Each network of a pair on each form of the test pictures: as they are, soft, exact, hard, and from real files."""
 
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,30 +16,9 @@ from jpegdl.codec.quantizer import soft_quantize_all_levels
 from jpegdl.codec.variants import hard
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS, Arm
-from jpegdl.pairs.comparison import Comparison
 from jpegdl.pairs.evaluate import paired_counts
+from jpegdl.pairs.measured import FORMS, Form, Grid
 from jpegdl.pairs.prepare import to_unit
-
-Form = Literal["raw", "soft", "exact", "hard", "file"]
-FORMS: tuple[Form, ...] = ("raw", "soft", "exact", "hard", "file")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grid:
-    """Counts of every form of the pictures and every backbone, and what the files are like.
-
-    `cells[form][arm]`: the backbone of `arm` on that form, paired with the baseline on raw pictures, which is the
-    comparison's baseline side; the cell is its JPEG-DL side. So `cells["raw"]["baseline"]` has no discordant pictures
-    and `cells["soft"]["jpegdl"]` compares the pair as it was trained.
-    """
-
-    cells: Mapping[Form, Mapping[Arm, Comparison]]
-    bits_per_pixel: float  # mean over the files, headers and Huffman tables included
-    bits_per_pixel_without_headers: float  # the scan's data alone
-    raised_steps: int  # steps below 1 that a file holds as 1, all rounds
-    steps: int  # table entries, all rounds
-    psnr: float | None  # dB, mean over the files that differ from their picture; None if none does
-    lossless: int  # files that decode to exactly their picture
 
 
 class _DecodedFile(NamedTuple):

@@ -1,7 +1,7 @@
 """Attacks on both arms of a pair, and beside every count what shows whether gradients were only hidden."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from jpegdl.analysis.attacks import art_modules, fgsm, look, pgd, pgd_last, smooth_backward, square, straight_through
-from jpegdl.analysis.suites import Attack, Backward
 from jpegdl.codec.layer import JPEGLayer
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier
-from jpegdl.pairs.comparison import Comparison
 from jpegdl.pairs.evaluate import compare, logits, paired_counts
+from jpegdl.pairs.measured import Attack, Backward, GradientChecks, RobustAccuracy
 from jpegdl.pairs.prepare import to_unit
 
 BACKWARDS: Mapping[Backward, Callable[[Classifier], nn.Module]] = {
@@ -26,41 +25,6 @@ FLAT = 1e-3  # slope of a quantizer below which a coefficient passes no gradient
 HARD = 2.5  # hardness from which the authors' code calls a table entry hard
 
 
-@dataclass(frozen=True, kw_only=True)
-class GradientChecks:
-    """What hides gradients, measured on the pictures before any attack, through the layer as it is. Shares are 0..1."""
-
-    n: int  # pictures
-    zero_gradient_pictures: Mapping[Arm, float]  # share of pictures without any gradient
-    zero_gradient_values: Mapping[Arm, float]  # share of input values, three a pixel, whose gradient is 0
-    flat_coefficients: float  # share of DCT coefficients at which the layer's slope is below FLAT
-    median_hardness: float  # alpha q^2, luma and chroma tables weighted equally, all rounds
-    median_hardness_luma: float
-    median_hardness_chroma: float
-    hard_entries: float  # share of table entries with a hardness above HARD
-
-
-@dataclass(frozen=True, kw_only=True)
-class RobustAccuracy:
-    """Right answers of both arms without and under one attack, on the same pictures, with the checks on gradients.
-
-    `attacked`: each arm on the examples made for it or, if transferred, on those made for the other arm. Raises
-    ValueError for counts of different sets of pictures.
-    """
-
-    attack: Attack
-    clean: Comparison
-    attacked: Comparison
-    checks: GradientChecks
-
-    def __post_init__(self) -> None:
-        if not self.clean.n == self.attacked.n == self.checks.n:
-            raise ValueError(
-                f"counts must be of the same pictures, got {self.clean.n} clean, {self.attacked.n} attacked and "
-                f"{self.checks.n} checked; measure them together"
-            )
-
-
 def attack_pair(
     pair: ModelPair,
     images: Tensor,
@@ -69,13 +33,12 @@ def attack_pair(
     suite: Sequence[Attack],
     limit: int | None = None,
     seed: int = 0,
-    batch_size: int | None = None,
+    batch_size: int = 32,
 ) -> Iterator[RobustAccuracy]:
     """Attack both arms on prepared pictures, uint8 (N, 3, S, S), labels (N,); one row an attack, as it is done.
 
     `limit`: so many pictures, spread evenly over the set. Every row draws from `seed` alone, so it does not depend on
-    the other rows, but on `batch_size`, which
-    `pictures_at_once` gives. What an attack on the baseline shares with an earlier row is not done again.
+    the other rows, but on `batch_size`. What an attack on the baseline shares with an earlier row is not done again.
     Raises ValueError for a pair whose layer is not at the input, before the first row.
     """
     if not isinstance(pair.jpegdl.codec, JPEGLayer):
@@ -85,7 +48,6 @@ def attack_pair(
     if limit is not None:
         chosen = torch.linspace(0, len(images) - 1, min(limit, len(images))).round().long()
         images, labels = images[chosen], labels[chosen]
-    batch_size = batch_size or pictures_at_once(images.shape[-1])
     batches = list(zip(images.split(batch_size), labels.split(batch_size), strict=True))
 
     @cache
@@ -110,14 +72,6 @@ def attack_pair(
             same = replace(attack, name="", backward="layer" if source == "baseline" else attack.backward)
             sides.append(survived(victim, source, same))
         yield RobustAccuracy(attack=attack, clean=clean, attacked=paired_counts(*sides), checks=checks)
-
-
-def pictures_at_once(side: int) -> int:
-    """Pictures (side x side) in a batch: as many pixels as 32 of 224, and never more than 256.
-
-    Few of a batch withstand an attack for long, and the rest of its steps is no slower for more of them.
-    """
-    return min(256, max(1, 32 * 224**2 // side**2))
 
 
 def make_examples(

@@ -1,40 +1,11 @@
 """Which attacks are run, as data: the paper's two, and those that a hidden gradient does not withstand."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
 
 from jpegdl.analysis.attacks import EPSILONS, PAPER_STEPS
+from jpegdl.pairs.measured import Attack, Backward, Method
 
 STRONG_EPSILONS = (1 / 255, 4 / 255)  # the smallest and the largest of the paper's
-Method = Literal["fgsm", "pgd-last", "pgd", "square"]
-Backward = Literal["layer", "straight-through", "smooth"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attack:
-    """One attack at one budget, as data. Raises ValueError for what no method does."""
-
-    name: str  # for people
-    method: Method
-    epsilon: float  # share of white, as all pixel units here
-    steps: int  # forward passes a picture and restart: 1 for fgsm, queries for square
-    step_size: float  # epsilon for fgsm; 0 for square, which has none
-    restarts: int
-    backward: Backward  # how the gradient passes the JPEG layer; "layer" for square, which takes none
-    transferred: bool  # examples are made on one arm and tested on the other
-
-    def __post_init__(self) -> None:
-        single = self.method == "fgsm" and (self.steps != 1 or self.step_size != self.epsilon)
-        blind = self.method == "square" and (self.step_size != 0 or self.backward != "layer")
-        known = self.method in get_args(Method) and self.backward in get_args(Backward)
-        if not known or single or blind:
-            raise ValueError(
-                f"{self.name}: {self.method} with {self.steps} steps of {self.step_size}, backward {self.backward!r}, "
-                f"is no attack; paper_suite and strong_suite make valid ones"
-            )
-        if self.restarts != 1 and self.method != "pgd":
-            raise ValueError(f"{self.name}: only pgd restarts, got {self.restarts} restarts of {self.method}")
 
 
 def paper_suite(epsilons: Sequence[float] = EPSILONS) -> tuple[Attack, ...]:

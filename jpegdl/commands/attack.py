@@ -1,7 +1,7 @@
 """attack: both networks attacked, the paper's way and where gradients may hide."""
 
 import argparse
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from jpegdl.analysis.attacks import EPSILONS
@@ -9,8 +9,7 @@ from jpegdl.analysis.results.report import robustness_markdown
 from jpegdl.analysis.robustness import attack_pair
 from jpegdl.analysis.suites import STRONG_EPSILONS, paper_suite, strong_suite
 from jpegdl.commands.options import Commands, add_device, count, grey_levels, seed
-from jpegdl.pairs.checkpoints import load_pair, save_pair
-from jpegdl.pairs.classifier import ARMS
+from jpegdl.pairs.checkpoints import load_pair, save_card
 from jpegdl.training.readers import read_dataset
 from jpegdl.training.sources import all_at_once, prepared
 
@@ -31,7 +30,7 @@ def add(commands: Commands) -> None:
 
 def _attack(arguments: argparse.Namespace) -> None:
     pair = load_pair(arguments.pair, arguments.device)
-    dataset = read_dataset(pair.card.dataset["name"], arguments.data)
+    dataset = read_dataset(pair.card.dataset.name, arguments.data)
     given = [eps / 255 for eps in arguments.epsilons or ()]
     strong = {name: getattr(arguments, name) for name in ("steps", "restarts", "queries")}
     suite = (*paper_suite(given or EPSILONS), *strong_suite(given or STRONG_EPSILONS, **strong))
@@ -40,6 +39,5 @@ def _attack(arguments: argparse.Namespace) -> None:
     for row in attack_pair(pair, images, labels, suite=suite, limit=arguments.limit, seed=arguments.seed):
         rows.append(row)
         print(f"{len(rows)} of {len(suite)} attacks done: {row.attack.name}", flush=True)
-    card = replace(pair.card, robustness=[asdict(row) for row in rows])
-    save_pair(arguments.pair, card, {arm: pair.arm(arm) for arm in ARMS})
+    card = save_card(arguments.pair, replace(pair.card, robustness=tuple(rows)))
     print(robustness_markdown(card))

@@ -1,7 +1,7 @@
 """evaluate: right answers of both arms counted again, and every input to both networks."""
 
 import argparse
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,8 +9,7 @@ import torch
 from jpegdl.analysis.grid import evaluate_grid
 from jpegdl.commands.options import Commands, add_device
 from jpegdl.pairs.card import PairCard
-from jpegdl.pairs.checkpoints import load_pair, save_pair
-from jpegdl.pairs.classifier import ARMS
+from jpegdl.pairs.checkpoints import load_pair, save_card
 from jpegdl.training.pair import measure
 from jpegdl.training.readers import read_dataset
 from jpegdl.training.sources import all_at_once, prepared
@@ -26,15 +25,14 @@ def add(commands: Commands) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     before, device = load_pair(arguments.pair).card, torch.device(arguments.device)
-    dataset = read_dataset(before.dataset["name"], arguments.data)
+    dataset = read_dataset(before.dataset.name, arguments.data)
     card = measure(arguments.pair, dataset, device)
     print(_counts(card))
     print("The counts equal the card's." if card.results == before.results else "The card's counts were replaced.")
     if card.place == "input":
         pair = load_pair(arguments.pair, device)
         images, labels = all_at_once(prepared(dataset.test, card.input_size, card.short_side))
-        grid = asdict(evaluate_grid(pair, images, labels))
-        save_pair(arguments.pair, replace(card, grid=grid), {arm: pair.arm(arm) for arm in ARMS})
+        save_card(arguments.pair, replace(card, grid=evaluate_grid(pair, images, labels)))
         print("The inputs to both networks are in the card; `python -m jpegdl results` shows them.")
 
 

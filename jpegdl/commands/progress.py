@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from jpegdl.pairs.classifier import Arm
-from jpegdl.training.history import Epoch, Moment
+from jpegdl.pairs.facts import Epoch
+from jpegdl.training.history import Moment
 from jpegdl.training.pace import Outlook
 
 

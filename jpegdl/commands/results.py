@@ -30,7 +30,7 @@ def _record(arguments: argparse.Namespace) -> None:
     pair = load_pair(arguments.pair)
     arguments.out.mkdir(parents=True, exist_ok=True)
     card = pair.card
-    file = arguments.out / f"{card.name}-{card.input_size}px-{card.recipe.get('epochs')}epochs.json"
+    file = arguments.out / f"{card.name}-{card.input_size}px-{card.recipe.epochs}epochs.json"
     file.write_text(card_to_json(without_weights(card)), encoding="utf-8")
     print(f"{file}: counts and tables of {card.name}")
 

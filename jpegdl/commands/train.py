@@ -1,7 +1,6 @@
 """train: both arms of a recipe."""
 
 import argparse
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +10,14 @@ from jpegdl.analysis.results.paper import listing
 from jpegdl.analysis.results.report import verdict
 from jpegdl.commands.options import Commands, add_device, seed
 from jpegdl.commands.progress import Progress, checking
+from jpegdl.pairs.recipe import with_epochs
 from jpegdl.training import processes
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.check import refuse_damaged
 from jpegdl.training.pair import Run, train_pair
 from jpegdl.training.precision import native_precision
 from jpegdl.training.readers import read_dataset
-from jpegdl.training.recipes import with_epochs
+from jpegdl.training.settings import work_folder
 
 
 def add(commands: Commands) -> None:
@@ -56,7 +56,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
     out: Path = arguments.out
-    state = out.with_name(f".{out.name}.training")
+    state = work_folder(out)
     if out.exists():
         raise ValueError(f"{out} exists; choose another --out or remove it")
     if processes.rank() == 0 and state.exists() and not arguments.resume:
@@ -80,7 +80,6 @@ def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
         announce=progress.announce,
         watch=progress.moment,
         precision=precision,
-        commit=_commit(),
         baseline=arguments.baseline,
         weights=arguments.weights,
     )
@@ -89,15 +88,3 @@ def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
     pair = train_pair(recipe, dataset, out, run)
     if processes.rank() == 0:
         print(verdict(pair.card))
-
-
-def _commit() -> str:
-    """The commit of this code, with -dirty if it was changed since; nothing where it is no working copy."""
-    root = Path(__file__).parents[2]
-    if not (root / ".git").exists():  # installed: a folder above may be another project's
-        return ""
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]
-    try:
-        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""

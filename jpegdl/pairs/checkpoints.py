@@ -1,36 +1,29 @@
 """Pairs on disk: pair.json and one safetensors file an arm. Load strictly, refuse, never repair."""
 
-import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
-from jpegdl.codec.featurelayer import FeatureJPEGLayer
-from jpegdl.codec.layer import MAX_STEP, MIN_STEP, JPEGLayer
+from jpegdl.codec.layer import JPEGLayer
 from jpegdl.codec.quantizer import Quantizer
-from jpegdl.codec.variants import QUANTIZERS
 from jpegdl.pairs.architectures import architecture
+from jpegdl.pairs.arms import read_arm, stored_bytes
 from jpegdl.pairs.card import PairCard, card_from_json, card_to_json
-from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier, replace_first_relu, table_layer
+from jpegdl.pairs.classifier import ARMS, Arm, Classifier, table_layer
+from jpegdl.pairs.proof import TOLERANCE, difference
+from jpegdl.pairs.storage import CheckpointError, new_folder, read_text, short, write_file, write_weights
+
+__all__ = ["CARD", "CheckpointError", "ModelPair", "load_pair", "load_pairs", "prove", "save_card", "save_pair"]
 
 CARD = "pair.json"
-_LFS_POINTER = b"version https://git-lfs"
-_HALF_MAX = torch.finfo(torch.float16).max
-
-
-class CheckpointError(ValueError):
-    """A pair on disk that cannot be used; the message is one sentence that names the file and the remedy."""
+SYSTEM_FOLDERS = ("__MACOSX", "lost+found", "System Volume Information", "$RECYCLE.BIN", "@eaDir")
 
 
 @dataclass(frozen=True)
@@ -89,31 +82,32 @@ class ModelPair:
 def save_pair(folder: Path, card: PairCard, arms: Mapping[Arm, Classifier]) -> PairCard:
     """Write a pair: weights as float16, tables and alpha as float32, then the card with the files' hashes.
 
-    Written to a temporary folder beside `folder` and renamed, so a reader sees the old pair or the new one.
-    Returns the card as written.
+    A new folder gets its name when it is complete. In a folder that exists, weights are written beside the old ones,
+    the card that names them takes the old card's place in one step, and then the old ones go: at any time the card
+    describes files that are there. Returns the card as written.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        staged = Path(scratch) / "pair"
-        staged.mkdir()
-        facts: dict[str, dict[str, Any]] = {}
-        for arm in ARMS:
-            data = save({key: _stored(key, value) for key, value in arms[arm].state_dict().items()})
-            file = staged / f"{arm}.safetensors"
-            file.write_bytes(data)
-            facts[arm] = {"file": file.name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-        card = replace(card, name=folder.name, weights=facts)
-        (staged / CARD).write_text(card_to_json(card))
-        if folder.exists():
-            os.replace(folder, Path(scratch) / "previous")
-        shutil.move(staged, folder)
+    if not folder.exists():
+        with new_folder(folder) as staged:
+            return _fill(staged, replace(card, name=folder.name), arms)
+    card = _fill(folder, replace(card, name=folder.name), arms)
+    kept = {file.file for file in (card.weights or {}).values()}
+    for path in folder.glob("*.safetensors"):
+        if path.name not in kept:
+            path.unlink()
     return card
 
 
-def _stored(key: str, value: Tensor) -> Tensor:
-    """Weights to float16; the layer's steps and alphas, and what float16 cannot hold, keep float32; integers stay."""
-    keep = key.endswith((".steps", ".alpha")) or not value.is_floating_point() or bool((value.abs() > _HALF_MAX).any())
-    return (value if keep else value.half()).detach().cpu().contiguous()
+def _fill(folder: Path, card: PairCard, arms: Mapping[Arm, Classifier]) -> PairCard:
+    card = replace(card, weights={arm: write_weights(folder, arm, stored_bytes(arms[arm])) for arm in ARMS})
+    write_file(folder / CARD, card_to_json(card).encode())
+    return card
+
+
+def save_card(folder: Path, card: PairCard) -> PairCard:
+    """Put another card in a pair's folder, in one step, and leave its weights alone. Returns the card as written."""
+    card = replace(card, name=folder.name)
+    write_file(folder / CARD, card_to_json(card).encode())
+    return card
 
 
 def load_pair(folder: Path, device: torch.device | str = "cpu") -> ModelPair:
@@ -122,93 +116,71 @@ def load_pair(folder: Path, device: torch.device | str = "cpu") -> ModelPair:
     Raises CheckpointError for whatever is missing, changed, damaged or out of range.
     """
     card = replace(_load_card(folder / CARD), name=folder.name)
-    baseline, jpegdl = (_load_arm(folder, card, arm) for arm in ARMS)
+    if card.weights is None:
+        raise CheckpointError(f"{short(folder / CARD)} names no weights; restore the card or train the pair again.")
+    baseline, jpegdl = (read_arm(folder, card, arm, card.weights[arm]) for arm in ARMS)
     return ModelPair.of(card, baseline, jpegdl, device)
+
+
+def prove(pair: ModelPair) -> None:
+    """Raises CheckpointError for a pair that does not answer as its card says it did when it was measured.
+
+    A card without a proof is taken as it is; `python -m jpegdl prove` writes one.
+    """
+    if pair.card.proof is None:
+        return
+    for arm in ARMS:
+        found = difference(pair.card.proof, arm, pair.arm(arm), pair.card.input_size)
+        if not found <= TOLERANCE:
+            raise CheckpointError(
+                f"{pair.card.name}: its {arm} network does not answer as it did when it was measured (a probability "
+                f"differs by {found:.2g}); restore the pair, or measure it again with `python -m jpegdl evaluate`."
+            )
 
 
 def load_pairs(
     root: Path, device: torch.device | str = "cpu"
 ) -> tuple[dict[str, ModelPair], dict[str, CheckpointError]]:
-    """All pairs in the folders of `root`, by folder name: those that load, and why the others do not."""
+    """All pairs in the folders of `root`, by folder name: those that load and prove, and why the others do not."""
+    recover(root)
     pairs, refused = {}, {}
-    for folder in sorted(path for path in root.glob("[!.]*") if path.is_dir()):
+    for folder in sorted(path for path in root.glob("*") if path.is_dir()):
+        if folder.name.startswith(".") or folder.name in SYSTEM_FOLDERS:
+            continue
         try:
-            pairs[folder.name] = load_pair(folder, device)
+            folder.name.encode()
+            pair = load_pair(folder)
+            prove(pair)
+            pairs[folder.name] = ModelPair.of(pair.card, pair.baseline, pair.jpegdl, device)
         except CheckpointError as error:
             refused[folder.name] = error
+        except UnicodeEncodeError:
+            name = os.fsencode(folder.name).decode(errors="replace")
+            refused[name] = CheckpointError(f"{name}: the folder's name is not UTF-8; rename it.")
+        except Exception as error:  # one pair must not take the page from all
+            reason = f"{type(error).__name__}: {error}"
+            refused[folder.name] = CheckpointError(f"{folder.name} cannot be loaded ({reason}); restore it.")
     return pairs, refused
 
 
+def recover(root: Path) -> None:
+    """Put back a pair that an earlier version, killed while it replaced the pair, left in `.NAME-xxxxxxxx/previous`."""
+    for previous in root.glob(".*-????????/previous"):
+        folder = root / previous.parent.name[1:-9]
+        if (previous / CARD).is_file() and not folder.exists():
+            with suppress(OSError):
+                os.rename(previous, folder)
+
+
 def _load_card(path: Path) -> PairCard:
-    if not path.is_file():
-        raise CheckpointError(f"{_short(path)} is missing; restore the file or train the pair again.")
+    text = read_text(path)
     try:
-        return card_from_json(path.read_text())
+        return card_from_json(text)
     except ValueError as error:
-        raise CheckpointError(f"{_short(path)} is not a pair's card: {error}.") from None
-
-
-def _load_arm(folder: Path, card: PairCard, arm: Arm) -> Classifier:
-    path = folder / f"{arm}.safetensors"
-    data = _read_weights(path, str(card.weights.get(arm, {}).get("sha256")))
-    model = _empty_arm(card, arm)
-    expected = model.state_dict()
-    try:
-        found = load(data)
-    except SafetensorError:
-        raise CheckpointError(f"{_short(path)} is not a safetensors file; restore it.") from None
-    wrong = sorted(set(found) ^ set(expected)) or [k for k in expected if found[k].shape != expected[k].shape]
-    if wrong:
-        raise CheckpointError(
-            f"{_short(path)} does not fit {card.architecture} with {len(card.class_names)} classes: "
-            f"{len(wrong)} tensors differ, the first is {wrong[0]}; restore the file or its card."
-        )
-    if not all(bool(torch.isfinite(value).all()) for value in found.values()):
-        raise CheckpointError(f"{_short(path)} holds values that are not finite; train the pair again.")
-    if arm == "jpegdl":
-        prefix = "codec" if card.place == "input" else "backbone.relu"
-        steps, alpha = found[f"{prefix}.steps"], found[f"{prefix}.alpha"]
-        if not bool(((steps >= MIN_STEP) & (steps <= MAX_STEP)).all() and (alpha > 0).all()):
-            raise CheckpointError(
-                f"{_short(path)} holds quantization steps outside {MIN_STEP}..{MAX_STEP} or alpha <= 0; restore it."
-            )
-    model.load_state_dict({key: value.to(expected[key].dtype) for key, value in found.items()})
-    return model
-
-
-def _empty_arm(card: PairCard, arm: Arm) -> Classifier:
-    """An arm as the card describes it, with weights that are to be replaced."""
-    codec, quantizer = None, QUANTIZERS[card.quantizer]
-    if arm == "jpegdl" and card.place == "input":
-        codec = JPEGLayer(torch.ones(card.rounds, 2, 8, 8), 1.0, max_index=card.max_index, quantizer=quantizer)
-    model = build_classifier(card.architecture, len(card.class_names), codec=codec)
-    if arm == "jpegdl" and card.place == "first relu":
-        replace_first_relu(
-            model,
-            lambda channels: FeatureJPEGLayer(
-                torch.ones(channels, 8, 8), 1.0, max_index=card.max_index, quantizer=quantizer
-            ),
-        )
-    return model
-
-
-def _read_weights(path: Path, sha256: str) -> bytes:
-    if not path.is_file():
-        raise CheckpointError(f"{_short(path)} is missing; restore the file or train the pair again.")
-    data = path.read_bytes()
-    if data.startswith(_LFS_POINTER):
-        raise CheckpointError(f"{_short(path)} is a Git LFS pointer, not weights; run `git lfs pull`.")
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise CheckpointError(f"{_short(path)} does not match the hash in its card; restore the file.")
-    return data
+        raise CheckpointError(f"{short(path)} is not a pair's card: {error}.") from None
 
 
 def _constant(value: Tensor) -> NDArray[np.float32]:
     array: NDArray[np.float32] = value.detach().float().numpy().copy()
     array.flags.writeable = False
     return array
-
-
-def _short(path: Path) -> str:
-    """Folder and file name, without the rest of the machine's path."""
-    return f"{path.parent.name}/{path.name}"

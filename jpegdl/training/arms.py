@@ -10,8 +10,8 @@ from jpegdl.codec.layer import JPEGLayer
 from jpegdl.codec.variants import IN_TESTS, QUANTIZERS
 from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.classifier import Classifier, build_classifier, replace_first_relu, table_layer
+from jpegdl.pairs.recipe import Recipe
 from jpegdl.pairs.weights import imagenet_backbone
-from jpegdl.training.recipes import Recipe
 
 
 def first_backbone(recipe: Recipe, classes: int, seed: int, weights: Path | None = None) -> nn.Module:

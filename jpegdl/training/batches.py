@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from jpegdl.pairs.recipe import Recipe
 from jpegdl.training.augment import random_resized_crop, random_shifted_crop
 from jpegdl.training.data import Batch, Batches, TrainingTensors
-from jpegdl.training.recipes import Recipe
 from jpegdl.training.strong import strong_batch
 
 _PADDING = 4  # pixels, of CRD's random crops of 32-pixel pictures

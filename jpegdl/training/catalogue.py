@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from jpegdl.training.recipes import Recipe
+from jpegdl.pairs.recipe import Recipe
 
 # CIFAR-100: the schedule of CRD (paper A.3); alpha 5, Adam 0.003.
 _CIFAR = Recipe(

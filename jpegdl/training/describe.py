@@ -1,97 +1,119 @@
-"""What a pair's card says of how it was trained."""
+"""What the cards of an arm and of a pair say of how they were trained."""
 
 import platform
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from importlib.metadata import version
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from jpegdl.codec.variants import IN_TESTS
-from jpegdl.pairs.card import PairCard
+from jpegdl.pairs.card import ArmCard, Card, PairCard
 from jpegdl.pairs.classifier import Arm
+from jpegdl.pairs.comparison import Comparison
+from jpegdl.pairs.facts import DatasetFacts, Epoch, OtherSeed, Part, Pictures, Tables, TrainingFacts, tables_of
+from jpegdl.pairs.measured import Proof
+from jpegdl.pairs.recipe import Recipe
 from jpegdl.training import processes
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.data import Dataset
-from jpegdl.training.history import Epoch
-from jpegdl.training.recipes import Recipe
+from jpegdl.training.provenance import code_version
 from jpegdl.training.sources import short_side_of
 
 
-def card_of(
-    recipe: Recipe,
-    dataset: Dataset,
-    seed: int,
-    tables: Tensor,
-    history: Mapping[Arm, list[Epoch]],
-    device: torch.device,
-    precision: torch.dtype,
-    commit: str,
-) -> PairCard:
-    """The card of a trained pair, before anything is counted; `tables`: those it started from, (rounds, 2, 8, 8)."""
-    network = recipe.architecture.split(":")[-1].removeprefix("tf_")
-    return PairCard(
-        name=recipe.name,
-        title=f"{dataset.title}, {network}, {recipe.input_size} px",
-        architecture=recipe.architecture,
-        class_names=dataset.class_names,
-        input_size=recipe.input_size,
-        short_side=short_side_of(recipe.architecture, recipe.input_size),
-        place=recipe.place,
-        quantizer=IN_TESTS.get(recipe.quantizer, recipe.quantizer),
-        max_index=recipe.max_index,
-        rounds=recipe.rounds,
-        recipe=asdict(recipe),
-        paper_recipe=departures(recipe),
-        seed=seed,
-        dataset={
-            "name": recipe.dataset,
-            "title": dataset.title,
-            "source": dataset.source,
-            "licence": dataset.licence,
-            "split": dataset.split,
-            "pictures": {"train": len(dataset.train), "validation": len(dataset.validation), "test": len(dataset.test)},
-        },
-        initial_tables=tables.tolist(),
-        history={arm: [_rounded(asdict(epoch)) for epoch in epochs] for arm, epochs in history.items()},
-        results={},
-        other_seeds=[],
-        grid={},
-        robustness=[],
-        weights={},
-        training={
-            "device": _device_name(device),
-            "processes": processes.count(),
-            "precision": str(precision).removeprefix("torch."),
-            "threads": torch.get_num_threads(),
-            "seconds": {arm: round(sum(e.seconds for e in epochs)) for arm, epochs in history.items()},
-            "versions": {package: version(package) for package in ("torch", "torchvision", "timm")},
-            "commit": commit,
-        },
+def dataset_facts(recipe: Recipe, dataset: Dataset) -> DatasetFacts:
+    parts = dataset.train, dataset.validation, dataset.test
+    train, validation, test = (len(part) for part in parts)
+    return DatasetFacts(
+        name=recipe.dataset,
+        title=dataset.title,
+        source=dataset.source,
+        licence=dataset.licence,
+        split=dataset.split,
+        pictures=Pictures(train=train, validation=validation, test=test),
     )
 
 
-def summary(card: PairCard) -> dict[str, Any]:
+def arm_card(
+    arm: Arm,
+    recipe: Recipe,
+    dataset: Dataset,
+    seed: int,
+    tables: Tensor | None,
+    epochs: Sequence[Epoch],
+    device: torch.device,
+) -> ArmCard:
+    """The card of an arm that has just been trained; `tables`: the steps that its layer started from."""
+    network = recipe.architecture.split(":")[-1].removeprefix("tf_")
+    return ArmCard(
+        name=recipe.name,
+        title=f"{dataset.title}, {network}, {recipe.input_size} px",
+        class_names=dataset.class_names,
+        short_side=short_side_of(recipe.architecture, recipe.input_size),
+        recipe=recipe,
+        paper_recipe=RECIPES.get(recipe.name, recipe),
+        seed=seed,
+        dataset=dataset_facts(recipe, dataset),
+        arm=arm,
+        initial_tables=None if tables is None else _four_levels(tables),
+        history=tuple(Epoch(**_rounded(asdict(epoch))) for epoch in epochs),
+        training=TrainingFacts(
+            device=_device_name(device),
+            processes=processes.count(),
+            threads=torch.get_num_threads(),
+            seconds=round(sum(epoch.seconds for epoch in epochs)),
+            versions={package: version(package) for package in ("torch", "torchvision", "timm")},
+            commit=code_version(),
+        ),
+    )
+
+
+def baseline_of(card: PairCard) -> ArmCard:
+    """The card of a pair's baseline, to be taken for another pair. Flaws of a pair are of its tables: it has none."""
+    return ArmCard(
+        **_common(card) | {"flaws": ()},
+        arm="baseline",
+        initial_tables=None,
+        history=card.history["baseline"],
+        training=card.training["baseline"],
+    )
+
+
+def pair_card(baseline: ArmCard, jpegdl: ArmCard, results: Mapping[Part, Comparison], proof: Proof) -> PairCard:
+    """The card of two trained arms that have been measured."""
+    if jpegdl.initial_tables is None:
+        raise ValueError("the second arm must be the one with the layer")
+    return PairCard(
+        **_common(jpegdl),
+        initial_tables=jpegdl.initial_tables,
+        history={"baseline": baseline.history, "jpegdl": jpegdl.history},
+        training={"baseline": baseline.training, "jpegdl": jpegdl.training},
+        results=results,
+        proof=proof,
+    )
+
+
+def summary(card: PairCard) -> OtherSeed:
     """What a card keeps of a run whose weights are not stored."""
-    last = card.history["jpegdl"][-1]["steps"]
-    seconds = card.training["seconds"]
-    return {"seed": card.seed, "results": dict(card.results), "steps": last, "seconds": seconds}
+    seconds = {arm: facts.seconds for arm, facts in card.training.items()}
+    return OtherSeed(seed=card.seed, results=card.results, steps=card.history["jpegdl"][-1].steps, seconds=seconds)
 
 
-def departures(recipe: Recipe) -> dict[str, Any]:
-    """Fields in which `recipe` differs from the named one in RECIPES: field -> the named recipe's value."""
-    named = asdict(RECIPES[recipe.name]) if recipe.name in RECIPES else asdict(recipe)
-    return {field: value for field, value in named.items() if value != getattr(recipe, field)}
+def _common(card: Card) -> dict[str, Any]:
+    return {field.name: getattr(card, field.name) for field in fields(Card)}
+
+
+def _four_levels(steps: Tensor) -> Tables:
+    return tables_of((steps if steps.ndim == 4 else steps[None]).tolist())
 
 
 def _rounded(value: Any) -> Any:
-    """Every float in a structure of lists and dicts to six significant digits; the exact tables are in the weights."""
+    """Every float in tuples and dicts to six significant digits; the exact tables are in the weights."""
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_rounded(item) for item in value]
+    if isinstance(value, tuple):
+        return tuple(_rounded(item) for item in value)
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 

@@ -1,21 +1,7 @@
-"""What training tells of itself: a record of each epoch, and of moments inside long ones. Standard library only."""
+"""What training tells of itself inside long epochs; of whole ones it leaves `pairs.facts.Epoch`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-
-@dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """What one epoch left behind. Loss in nats, accuracies as shares 0..1, seconds of wall time."""
-
-    number: int
-    loss: float
-    train_accuracy: float
-    validation_accuracy: float
-    seconds: float
-    precision: str  # of the network in training: "bfloat16" or "float32"; the layer computes in float32
-    steps: list[Any] | None  # the layer's tables after the epoch, (rounds, 2, 8, 8); None without a layer at the input
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from jpegdl.codec.initial import (
 )
 from jpegdl.pairs.classifier import Classifier
 from jpegdl.pairs.prepare import to_unit
+from jpegdl.pairs.recipe import Recipe
 from jpegdl.training.data import Prepared
-from jpegdl.training.recipes import Recipe
 
 
 def initial_tables(recipe: Recipe, baseline: Classifier, clean: Prepared) -> Tensor:

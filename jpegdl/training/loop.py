@@ -1,12 +1,10 @@
 """Joint training of network and tables (paper section 3.3), as a generator of epochs."""
 
 import math
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +14,14 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from jpegdl.codec.layer import MIN_STEP, JPEGLayer
 from jpegdl.codec.parameters import TableLayer, split_parameters
 from jpegdl.pairs.classifier import Classifier, table_layer
+from jpegdl.pairs.facts import Epoch, tables_of
 from jpegdl.pairs.prepare import to_unit
+from jpegdl.pairs.recipe import Recipe, shared_settings
 from jpegdl.training import processes
 from jpegdl.training.data import Batch, Prepared, TrainingSet
-from jpegdl.training.history import Epoch, Moment, Watch
+from jpegdl.training.history import Moment, Watch
 from jpegdl.training.precision import slow_layers_in_float32
-from jpegdl.training.recipes import Recipe, shared_settings
+from jpegdl.training.state import restore, state_exists, store
 
 _WATCHED_EVERY = 60.0  # seconds
 
@@ -55,8 +55,8 @@ def fit(
     settings = shared_settings(recipe) if layer is None else asdict(recipe)
     run = {"settings": settings, "seed": seed, "tables": layer is not None}
     history: list[Epoch] = []
-    if state_file and state_file.exists():
-        history = _restore(state_file, run, model, optimizers, device)
+    if state_file and state_exists(state_file):
+        history = restore(state_file, run, model, optimizers, device)
         yield from history
     network = processes.together(model)
     for number in range(len(history) + 1, recipe.epochs + 1):
@@ -77,12 +77,12 @@ def fit(
                 train_accuracy=accuracy,
                 validation_accuracy=_accuracy(model, validation, device),
                 seconds=time.perf_counter() - started,
-                precision=str(precision).removeprefix("torch."),
-                steps=layer.steps.tolist() if isinstance(layer, JPEGLayer) else None,
+                precision="bfloat16" if precision == torch.bfloat16 else "float32",
+                steps=tables_of(layer.steps.tolist()) if isinstance(layer, JPEGLayer) else None,
             )
         )
         if state_file and processes.rank() == 0:
-            _store(state_file, run, model, optimizers, history)
+            store(state_file, run, model, optimizers, history)
         yield history[-1]
 
 
@@ -196,38 +196,3 @@ def _accuracy(model: Classifier, pictures: Prepared, device: torch.device) -> fl
         correct += int((model(to_unit(images.to(device))).argmax(1).cpu() == labels).sum())
         count += len(labels)
     return correct / count
-
-
-def _store(
-    path: Path, run: dict[str, Any], model: Classifier, optimizers: list[Optimizer], history: list[Epoch]
-) -> None:
-    """Write the state to a temporary file, then rename: an interruption leaves the previous epoch's state."""
-    state = {
-        "run": run,
-        "model": model.state_dict(),
-        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-        "history": [asdict(epoch) for epoch in history],
-    }
-    temporary = path.with_suffix(".part")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
-
-
-def epochs_done(state_file: Path) -> int:
-    """How many epochs the run of this file has behind it; 0 where there is none, or none that can be read."""
-    try:
-        return len(torch.load(state_file, map_location="cpu", mmap=True, weights_only=True)["history"])
-    except Exception:  # what is wrong with the file, `fit` says
-        return 0
-
-
-def _restore(
-    path: Path, run: dict[str, Any], model: Classifier, optimizers: list[Optimizer], device: torch.device
-) -> list[Epoch]:
-    state = torch.load(path, map_location=device, weights_only=True)
-    if state["run"] != run:
-        raise ValueError(f"{path} belongs to another recipe or seed; remove it or choose another --out")
-    model.load_state_dict(state["model"])
-    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(saved)
-    return [Epoch(**epoch) for epoch in state["history"]]

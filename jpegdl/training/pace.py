@@ -11,12 +11,12 @@ import torch
 
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier, table_layer
 from jpegdl.pairs.prepare import to_unit
+from jpegdl.pairs.recipe import Recipe
 from jpegdl.training import processes
 from jpegdl.training.arms import baseline_arm, first_backbone, jpegdl_arm
 from jpegdl.training.data import Batch, Dataset, Prepared
 from jpegdl.training.loop import constrain, epoch_generator, make_optimizers, train_step
 from jpegdl.training.precision import slow_layers_in_float32
-from jpegdl.training.recipes import Recipe
 from jpegdl.training.sources import Sources
 
 _PATIENCE = 3.0  # seconds that an arm's steps are timed for, about

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.cores import cpu_cores
+from jpegdl.pairs.recipe import Recipe
 from jpegdl.training import processes
 from jpegdl.training.batches import tensor_batches
 from jpegdl.training.data import (
@@ -22,7 +23,6 @@ from jpegdl.training.data import (
     training_tensors,
 )
 from jpegdl.training.imagenet import PreparedStream, streamed_batches
-from jpegdl.training.recipes import Recipe
 
 _STATISTICS = 10_000  # pictures that initial tables are taken from, as in the paper on CIFAR-100
 _IN_MEMORY = 20_000  # files; larger sets are read from disk batch by batch

@@ -1,5 +1,6 @@
 """The facts of a pair's card as HTML. Every text is escaped; styles are in static/page.css."""
 
+from dataclasses import asdict
 from html import escape
 from typing import Any
 
@@ -14,22 +15,24 @@ _SEEN_IN_IMAGENET = ("cub50", "cub200", "stanford_dogs", "imagenette", "imagenet
 
 def about_pair(card: PairCard) -> str:
     """The card's facts, and where its training departed from the recipe of its name."""
-    data, training = card.dataset, card.training
-    pictures = ", ".join(f"{count} {part}" for part, count in data["pictures"].items())
-    minutes = ", ".join(f"{ARM_NAMES[arm]} {training['seconds'][arm] / 60:.0f} min" for arm in ARMS)
+    data = card.dataset
+    pictures = ", ".join(f"{count} {part}" for part, count in asdict(data.pictures).items())
+    devices = " and ".join(dict.fromkeys(card.training[arm].device for arm in ARMS))
+    minutes = ", ".join(f"{ARM_NAMES[arm]} {card.training[arm].seconds / 60:.0f} min" for arm in ARMS)
     facts = definitions(
         [
             ("Pair", card.title, ""),
-            ("Data", data["title"], f"{len(card.class_names)} classes; {data['source']}"),
-            ("Licence of the data", data["licence"], ""),
-            ("Split", data["split"], f"pictures: {pictures}"),
+            ("Data", data.title, f"{len(card.class_names)} classes; {data.source}"),
+            ("Licence of the data", data.licence, ""),
+            ("Split", data.split, f"pictures: {pictures}"),
             ("Network", card.architecture, f"input {card.input_size} × {card.input_size} pixels"),
             ("First weights", *_start(card)),
             ("JPEG layer", *_layer(card)),
             ("Recipe", *_recipe(card)),
-            ("Training", f"{card.recipe['epochs']} epochs", f"batches of {card.recipe['batch_size']} pictures"),
+            ("Training", f"{card.recipe.epochs} epochs", f"batches of {card.recipe.batch_size} pictures"),
             ("Seed", str(card.seed), _seeds(card)),
-            ("Device", training["device"], minutes),
+            ("Device", devices, minutes),
+            *(("Known flaw", flaw, "until this pair is trained again") for flaw in card.flaws),
         ]
     )
     return f'<div class="jx jx-about">{facts}{_departures(card)}</div>'
@@ -37,10 +40,10 @@ def about_pair(card: PairCard) -> str:
 
 def _start(card: PairCard) -> tuple[str, str]:
     """What both networks began with, and what that does to their accuracies."""
-    if card.recipe.get("start", "scratch") == "scratch":
+    if card.recipe.start == "scratch":
         return "random", "the same for both networks"
     overlap = "; ImageNet holds pictures of this data set too, so both accuracies are optimistic"
-    return "ImageNet’s", "the same for both networks" + overlap * (card.dataset.get("name") in _SEEN_IN_IMAGENET)
+    return "ImageNet’s", "the same for both networks" + overlap * (card.dataset.name in _SEEN_IN_IMAGENET)
 
 
 def _layer(card: PairCard) -> tuple[str, str]:
@@ -51,10 +54,10 @@ def _layer(card: PairCard) -> tuple[str, str]:
 
 
 def _recipe(card: PairCard) -> tuple[str, str]:
-    name = str(card.recipe.get("name", card.name))
+    name = card.recipe.name
     if name not in PAPER:
         return name, "ours; no cell of the paper’s tables"
-    if card.paper_recipe:
+    if card.departures:
         return name, f"a cell of the paper’s {PAPER[name].table}; with the departures below, no repetition of it"
     return name, f"a cell of the paper’s {PAPER[name].table}"
 
@@ -62,17 +65,17 @@ def _recipe(card: PairCard) -> tuple[str, str]:
 def _seeds(card: PairCard) -> str:
     if not card.other_seeds:
         return "one run; another seed gives other numbers"
-    others = ", ".join(str(other["seed"]) for other in card.other_seeds)
+    others = ", ".join(str(other.seed) for other in card.other_seeds)
     return f"of the networks shown; also trained: {others}"
 
 
 def _departures(card: PairCard) -> str:
-    if not card.paper_recipe:
+    if not card.departures:
         return "<p>Trained by its recipe, without departures.</p>"
     rows = "".join(
         f'<tr><th scope="row">{escape(field.replace("_", " "))}</th><td>{_setting(paper)}</td>'
-        f"<td>{_setting(card.recipe.get(field))}</td></tr>"
-        for field, paper in card.paper_recipe.items()
+        f"<td>{_setting(getattr(card.recipe, field))}</td></tr>"
+        for field, paper in card.departures.items()
     )
     return (
         '<table class="jx-departures"><caption>Departures from the recipe</caption><thead><tr>'

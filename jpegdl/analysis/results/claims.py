@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from jpegdl.analysis.results.grid import RAW_BITS, read_grid
+from jpegdl.analysis.results.grid import RAW_BITS
 from jpegdl.analysis.results.markdown import effect_text, format_p
-from jpegdl.analysis.results.robustness import finding, read_rows
+from jpegdl.analysis.results.robustness import finding
 from jpegdl.analysis.results.runs import LEVEL, TrainedRun, ahead_of, gain, groups, limits, unpaired
 from jpegdl.analysis.results.words import signed
 
@@ -124,7 +124,7 @@ def _robust(runs: Sequence[TrainedRun]) -> list[Evidence]:
     found = []
     for run in runs:
         if run.card.robustness and run.whole_method:
-            direction, text = finding(read_rows(run.card.robustness))
+            direction, text = finding(run.card.robustness)
             found.append(Evidence(run.card.name, direction, text, _of_stored_weights(run)))
     return found
 
@@ -134,7 +134,7 @@ def _files(runs: Sequence[TrainedRun]) -> list[Evidence]:
     found = []
     for run in runs:
         if run.card.grid and run.whole_method:
-            grid = read_grid(run.card.grid)
+            grid = run.card.grid
             points, p = unpaired(grid.cells["file"]["jpegdl"], grid.cells["soft"]["jpegdl"])
             worse = (points < 0 and p < LEVEL) or grid.bits_per_pixel >= RAW_BITS
             direction = -1 if worse else int(points >= -SAME_ACCURACY)

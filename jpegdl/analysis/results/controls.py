@@ -46,8 +46,7 @@ def control_text(control: TrainedRun, whole: TrainedRun, seed: int) -> str:
 
 def limit_text(card: PairCard) -> str:
     """What the last tables leave of a block's mean, an eighth of its first coefficient; empty without limit."""
-    history = card.history.get("jpegdl")
-    steps = history[-1]["steps"] if history else None
+    steps = card.history["jpegdl"][-1].steps
     if steps is None or card.max_index is None or card.place != "input" or card.quantizer == "identity":
         return ""
     first = {"brightness": steps[0][0][0][0], "colour": steps[0][1][0][0]}  # of the first round
@@ -64,4 +63,4 @@ def limit_text(card: PairCard) -> str:
 def _epochs(card: PairCard) -> list[tuple[object, ...]]:
     """How each epoch of the baseline went, without the time it took."""
     shown = ("number", "loss", "train_accuracy", "validation_accuracy")
-    return [tuple(epoch[name] for name in shown) for epoch in card.history.get("baseline", [])]
+    return [tuple(getattr(epoch, name) for name in shown) for epoch in card.history["baseline"]]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-from jpegdl.analysis.grid import FORMS, Grid
 from jpegdl.analysis.results.claims import CLAIMS, verdict_on
 from jpegdl.analysis.results.controls import control_text, controls_of, limit_text
 from jpegdl.analysis.results.findings import (
@@ -18,9 +17,9 @@ from jpegdl.analysis.results.findings import (
     RunEvidence,
     Share,
 )
-from jpegdl.analysis.results.grid import MEANINGS, files_text, read_grid
+from jpegdl.analysis.results.grid import MEANINGS, files_text
 from jpegdl.analysis.results.report import verdict
-from jpegdl.analysis.results.robustness import finding, missing_checks, read_rows
+from jpegdl.analysis.results.robustness import finding, missing_checks
 from jpegdl.analysis.results.runs import (
     TrainedRun,
     departures,
@@ -31,10 +30,11 @@ from jpegdl.analysis.results.runs import (
     unpaired,
 )
 from jpegdl.analysis.results.words import chance_text
-from jpegdl.analysis.robustness import RobustAccuracy, masking_signs
+from jpegdl.analysis.robustness import masking_signs
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import ARMS, Arm
 from jpegdl.pairs.comparison import Comparison
+from jpegdl.pairs.measured import FORMS, Grid, RobustAccuracy
 
 
 def evidence(pairs: Iterable[PairCard], records: Iterable[PairCard] = ()) -> Evidence:
@@ -57,16 +57,16 @@ def evidence(pairs: Iterable[PairCard], records: Iterable[PairCard] = ()) -> Evi
 
 def _run(run: TrainedRun, runs: Sequence[TrainedRun]) -> RunEvidence:
     card = run.card
-    grid = read_grid(card.grid) if card.grid else None
+    grid = card.grid
     return RunEvidence(
         name=card.name,
         title=card.title,
         shipped=run.shipped,
-        data=str(card.dataset.get("title", run.dataset)),
+        data=card.dataset.title,
         network=run.network,
         layer=meaning(run),
         pixels=card.input_size,
-        epochs=card.recipe.get("epochs"),
+        epochs=card.recipe.epochs,
         seed=card.seed,
         sets={name: counted(counts) for name, counts in card.results.items()},
         seeds={seed: counted(counts) for seed, counts in run.test.items()},
@@ -78,7 +78,7 @@ def _run(run: TrainedRun, runs: Sequence[TrainedRun]) -> RunEvidence:
         paper=_paper(run),
         inputs=_inputs(grid) if grid else (),
         files=files_text(grid) if grid else "",
-        attacks=_attacks(read_rows(card.robustness)) if card.robustness else None,
+        attacks=_attacks(card.robustness) if card.robustness else None,
     )
 
 
@@ -135,7 +135,7 @@ def _paper(run: TrainedRun) -> PaperCell | None:
     figure = run.figure
     if figure is None:
         return None
-    return PaperCell(**vars(figure), gain=figure.gain, comparable=not run.card.paper_recipe)
+    return PaperCell(**vars(figure), gain=figure.gain, comparable=not run.card.departures)
 
 
 def _attacks(rows: Sequence[RobustAccuracy]) -> Attacks:

@@ -1,13 +1,10 @@
 """The grid of a card as text: both networks on each form of the test pictures, and what the files are like."""
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
 
-from jpegdl.analysis.grid import FORMS, Form, Grid
 from jpegdl.analysis.results.markdown import format_p, share, table
 from jpegdl.pairs.classifier import ARMS
-from jpegdl.pairs.comparison import Comparison
+from jpegdl.pairs.measured import FORMS, Form, Grid
 
 RAW_BITS = 24  # bits per pixel of a picture without compression
 MEANINGS: Mapping[Form, str] = {
@@ -17,15 +14,6 @@ MEANINGS: Mapping[Form, str] = {
     "hard": "the layer, rounding hard",
     "file": "a real .jpg",
 }
-
-
-def read_grid(facts: Mapping[str, Any]) -> Grid:
-    """Inverse of `dataclasses.asdict`. Raises ValueError for facts of another form."""
-    try:
-        cells = {form: {arm: Comparison(**facts["cells"][form][arm]) for arm in ARMS} for form in FORMS}
-        return replace(Grid(**facts), cells=cells)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"the card's grid has another form ({error}); evaluate the pair again") from None
 
 
 def grid_section(grid: Grid) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from jpegdl.analysis.results.claims import claims_section
 from jpegdl.analysis.results.controls import control_text, controls_of, limit_text
-from jpegdl.analysis.results.grid import grid_section, read_grid
+from jpegdl.analysis.results.grid import grid_section
 from jpegdl.analysis.results.markdown import effect_text, format_p, share, table
-from jpegdl.analysis.results.robustness import read_rows, robustness_section
+from jpegdl.analysis.results.robustness import robustness_section
 from jpegdl.analysis.results.runs import (
     TrainedRun,
     departures,
@@ -21,6 +21,7 @@ from jpegdl.analysis.results.words import chance_text, signed
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.comparison import Comparison
+from jpegdl.pairs.facts import Part
 
 __all__ = ["format_p", "results_markdown", "robustness_markdown", "verdict"]
 
@@ -46,7 +47,7 @@ def results_markdown(pairs: Iterable[PairCard], records: Iterable[PairCard] = ()
     return (intro + "".join(sections)).rstrip("\n") + "\n"
 
 
-def verdict(card: PairCard, subset: str = "test") -> str:
+def verdict(card: PairCard, subset: Part = "test") -> str:
     """One plain sentence on which arm is ahead on `subset` and whether the difference can be told from chance.
 
     With several seeds the sentence is about the first, whose weights are stored, and a second one gives them all.
@@ -66,17 +67,16 @@ def verdict(card: PairCard, subset: str = "test") -> str:
 
 def robustness_markdown(card: PairCard) -> str:
     """The attacks of a card with their checks, as on the page; without the required attacks it holds no number."""
-    return robustness_section(read_rows(card.robustness)) if card.robustness else "No attacks were run.\n"
+    return robustness_section(card.robustness) if card.robustness else "No attacks were run.\n"
 
 
-def _seeds(card: PairCard, subset: str) -> str:
+def _seeds(card: PairCard, subset: Part) -> str:
     """The mean difference over all seeds of the card, or nothing for one seed."""
     if not card.other_seeds:
         return ""
     found = [card.results[subset]]
     for other in card.other_seeds:
-        counts = other["results"][subset]
-        found.append(counts if isinstance(counts, Comparison) else Comparison(**counts))
+        found.append(other.results[subset])
     mean, deviation = mean_and_deviation([points(counts) for counts in found])
     return f" Over {len(found)} seeds JPEG-DL differs by {signed(mean)} ± {deviation:.1f} points."
 
@@ -90,7 +90,7 @@ def _section(run: TrainedRun, runs: Sequence[TrainedRun]) -> str:
         text += f"All seeds on the test set, JPEG-DL minus baseline: {effect_text(gain(run))}.\n\n"
     text += _limit(run, runs) + _training(card)
     if card.grid:
-        text += grid_section(read_grid(card.grid))
+        text += grid_section(card.grid)
     if card.robustness:
         text += robustness_markdown(card)
     return text
@@ -119,10 +119,13 @@ def _limit(run: TrainedRun, runs: Sequence[TrainedRun]) -> str:
 
 
 def _training(card: PairCard) -> str:
-    recipe, training = card.recipe, card.training
-    minutes = ", ".join(f"{_ARM_NAMES[arm]} {training['seconds'][arm] / 60:.0f} min" for arm in ARMS)
+    recipe, arms = card.recipe, card.training
+    where = {f"{arms[arm].device}, {arms[arm].threads} threads" for arm in ARMS}
+    each = {arm: "" if len(where) == 1 else f" on {arms[arm].device}, {arms[arm].threads} threads" for arm in ARMS}
+    minutes = ", ".join(f"{_ARM_NAMES[arm]} {arms[arm].seconds / 60:.0f} min{each[arm]}" for arm in ARMS)
     return (
-        f"Data: {card.dataset['split']}. Training: {recipe['epochs']} epochs of {card.dataset['pictures']['train']} "
-        f"pictures, batch {recipe['batch_size']}, {training['device']}, {training['threads']} threads ({minutes}). "
+        f"Data: {card.dataset.split}. Training: {recipe.epochs} epochs of {card.dataset.pictures.train} "
+        f"pictures, batch {recipe.batch_size}{''.join(f', {one}' for one in where if len(where) == 1)} ({minutes}). "
         f"Departures from the recipe: {'; '.join(departures(card)) or 'none'}.\n\n"
+        + "".join(f"**{flaw}**\n\n" for flaw in card.flaws)
     )

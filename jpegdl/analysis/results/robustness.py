@@ -1,15 +1,13 @@
 """The attacks of a card as text. No number appears without the attacks and shares that show hidden gradients."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from jpegdl.analysis.results.markdown import format_p, share, table
 from jpegdl.analysis.results.runs import LEVEL, points
 from jpegdl.analysis.results.words import signed
-from jpegdl.analysis.robustness import GradientChecks, RobustAccuracy, masking_signs
-from jpegdl.analysis.suites import Attack
+from jpegdl.analysis.robustness import masking_signs
 from jpegdl.pairs.classifier import ARMS
-from jpegdl.pairs.comparison import Comparison
+from jpegdl.pairs.measured import Attack, RobustAccuracy
 
 MANY_STEPS = 50
 
@@ -20,22 +18,6 @@ REQUIRED: Mapping[str, Callable[[Attack], bool]] = {
     "transfer between the networks": lambda a: a.transferred,
     "Square, which needs no gradient": lambda a: a.method == "square",
 }
-
-
-def read_rows(facts: Sequence[Mapping[str, Any]]) -> list[RobustAccuracy]:
-    """Inverse of `dataclasses.asdict` for each row. Raises ValueError for rows of another form or without checks."""
-    try:
-        return [
-            RobustAccuracy(
-                attack=Attack(**row["attack"]),
-                clean=Comparison(**row["clean"]),
-                attacked=Comparison(**row["attacked"]),
-                checks=GradientChecks(**row["checks"]),
-            )
-            for row in facts
-        ]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"the card's attacks have another form ({error}); attack the pair again") from None
 
 
 def missing_checks(rows: Sequence[RobustAccuracy]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import mean, stdev
 from typing import Any
 
@@ -21,6 +21,8 @@ from jpegdl.analysis.results.paper import (
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import Arm
 from jpegdl.pairs.comparison import Comparison
+from jpegdl.pairs.facts import Part
+from jpegdl.pairs.recipe import shared_settings
 
 LEVEL = 0.05  # of every test on the page
 
@@ -31,15 +33,15 @@ class TrainedRun:
 
     card: PairCard  # the first one, to which tables, grid and attacks belong
     shipped: bool  # its weights are stored
-    seeds: Mapping[int, Mapping[str, Comparison]]  # seed -> set of pictures -> counts
+    seeds: Mapping[int, Mapping[Part, Comparison]]  # seed -> set of pictures -> counts
 
     @property
     def recipe_name(self) -> str:
-        return str(self.card.recipe.get("name", self.card.name))
+        return self.card.recipe.name
 
     @property
     def dataset(self) -> str:
-        return str(self.card.recipe.get("dataset", ""))
+        return self.card.recipe.dataset
 
     @property
     def network(self) -> str:
@@ -157,8 +159,8 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
 def departures(card: PairCard) -> list[str]:
     """Settings in which the run differs from the recipe of its name, as 'epochs 20 instead of 240'."""
     return [
-        f"{field} {_plain(card.recipe.get(field))} instead of {_plain(value)}"
-        for field, value in card.paper_recipe.items()
+        f"{field} {_plain(getattr(card.recipe, field))} instead of {_plain(value)}"
+        for field, value in card.departures.items()
     ]
 
 
@@ -170,12 +172,14 @@ def limits(run: TrainedRun) -> list[str]:
             reasons.append("other data")
         if not any(run.network in name.split("-") for name in PAPER):
             reasons.append("other network")
-        if run.card.recipe.get("start", "scratch") != "scratch":
+        if run.card.recipe.start != "scratch":
             reasons.append("from ImageNet weights")
         if run.difference in FIRST_TABLES:
             reasons.append("other first tables")
         reasons = reasons or ["not a cell of the paper's tables"]
     reasons += departures(run.card)
+    if run.card.flaws:
+        reasons.append("flawed training (see its section)")
     return [*reasons, "one seed"] if len(run.seeds) == 1 else reasons
 
 
@@ -193,29 +197,19 @@ def meaning(run: TrainedRun) -> str:
     return known.get(run.difference, run.difference)
 
 
-def _seeds(card: PairCard) -> dict[int, Mapping[str, Comparison]]:
+def _seeds(card: PairCard) -> dict[int, Mapping[Part, Comparison]]:
     found = {card.seed: card.results}
-    for other in card.other_seeds:
-        if other["seed"] in found:
-            raise ValueError(f"{card.name}: its card holds seed {other['seed']} twice; train with different seeds")
-        counts = {name: c if isinstance(c, Comparison) else Comparison(**c) for name, c in other["results"].items()}
-        found[other["seed"]] = counts
-    for seed, results in found.items():
-        if "test" not in results:
-            raise ValueError(f"{card.name}: seed {seed} has no counts on a test set; run `python -m jpegdl evaluate`")
-    return found
+    return found | {other.seed: other.results for other in card.other_seeds}
 
 
 def _key(card: PairCard, pictures: int) -> str:
-    return json.dumps([card.name, card.recipe, card.dataset.get("split"), pictures], sort_keys=True)
+    return json.dumps([card.name, asdict(card.recipe), card.dataset.split, pictures], sort_keys=True)
 
 
 def _shared_key(run: TrainedRun) -> str:
-    names = list(run.card.recipe)
-    last = names.index("place") if "place" in names else len(names)
-    shared = {name: run.card.recipe[name] for name in names[:last] if name != "name"}
+    shared = shared_settings(run.card.recipe)
     pictures = next(iter(run.test.values())).n
-    return json.dumps([run.network, shared, run.card.dataset.get("split"), pictures], sort_keys=True)
+    return json.dumps([run.network, shared, run.card.dataset.split, pictures], sort_keys=True)
 
 
 def _plain(value: Any) -> str:

@@ -52,8 +52,8 @@ def controls_section(runs: Sequence[TrainedRun]) -> str:
 def _run_row(run: TrainedRun) -> list[str]:
     card, effect, figure = run.card, gain(run), run.figure
     mark = f" {DEPARTED}" if departures(card) else ""
-    cells = [card.name + mark, str(card.dataset.get("title", run.dataset)), run.network, str(card.input_size)]
-    cells += [str(card.recipe.get("epochs", NOTHING)), str(_pictures(run)), ", ".join(map(str, run.seeds))]
+    cells = [card.name + mark, card.dataset.title, run.network, str(card.input_size)]
+    cells += [str(card.recipe.epochs), str(_pictures(run)), ", ".join(map(str, run.seeds))]
     cells += [_accuracy(run, arm) for arm in ARMS]
     if len(run.seeds) == 1:
         cells.append(signed(effect.points[0]))
@@ -97,8 +97,8 @@ def _control_table(group: Sequence[TrainedRun]) -> str:
     card = group[0].card
     header = ["run", "layer", "seed", "n", "baseline", "JPEG-DL", "difference", "p", "against the whole method", "p"]
     return (
-        f"### {card.dataset.get('title', group[0].dataset)}, {group[0].network}, {card.input_size} px, "
-        f"{card.recipe.get('epochs', NOTHING)} epochs\n\n{table(header, rows)}" + _implications(group, seeds, base)
+        f"### {card.dataset.title}, {group[0].network}, {card.input_size} px, "
+        f"{card.recipe.epochs} epochs\n\n{table(header, rows)}" + _implications(group, seeds, base)
     )
 
 

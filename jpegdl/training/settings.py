@@ -1,0 +1,144 @@
+"""An unfinished run on disk: where its parts lie, and that one folder holds one run, whoever resumes it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+
+from jpegdl.pairs.arms import ARM_CARD, load_arm, save_arm
+from jpegdl.pairs.card import ArmCard
+from jpegdl.pairs.checkpoints import load_pair
+from jpegdl.pairs.classifier import ARMS, Arm, Classifier
+from jpegdl.pairs.facts import DatasetFacts
+from jpegdl.pairs.reading import read
+from jpegdl.pairs.recipe import Recipe, shared_settings
+from jpegdl.pairs.storage import new_folder, write_file
+from jpegdl.training.data import Dataset
+from jpegdl.training.describe import baseline_of, dataset_facts
+from jpegdl.training.state import epochs_done
+
+_FILE = "run.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What all seeds of a run have in common."""
+
+    recipe: Recipe
+    dataset: DatasetFacts
+    class_names: tuple[str, ...]
+
+
+def work_folder(out: Path) -> Path:
+    """Where an unfinished run lies that will become the pair `out`."""
+    return out.with_name(f".{out.name}.training")
+
+
+def seed_folder(work: Path, seed: int) -> Path:
+    return work / f"seed{seed}"
+
+
+def arm_folder(work: Path, seed: int, arm: Arm) -> Path:
+    """Of a finished arm."""
+    return work / f"seed{seed}-{arm}"
+
+
+def state_file(work: Path, seed: int, arm: Arm) -> Path:
+    """Of an arm that is being trained."""
+    return work / f"seed{seed}-{arm}.state"
+
+
+def epochs_left(work: Path, recipe: Recipe, seeds: Sequence[int]) -> dict[tuple[int, Arm], int]:
+    """Seed and arm -> epochs that are still to be trained, for those that are not finished."""
+    return {
+        (seed, arm): recipe.epochs - epochs_done(state_file(work, seed, arm))
+        for seed in seeds
+        for arm in ARMS
+        if not (seed_folder(work, seed).exists() or arm_folder(work, seed, arm).exists())
+    }
+
+
+def begin(work: Path, recipe: Recipe, dataset: Dataset, seeds: Sequence[int]) -> None:
+    """Make the run's folder, or compare it. Raises ValueError for seeds that are none, and for another run's folder."""
+    if len(set(seeds)) < len(seeds) or not seeds or min(seeds) < 0:
+        raise ValueError(f"seeds must be different whole numbers from 0, got {list(seeds)}")
+    facts = dataset_facts(recipe, dataset)
+    settings = Settings(recipe=recipe, dataset=facts, class_names=tuple(dataset.class_names))
+    if not work.exists():
+        with new_folder(work) as staged:
+            write_file(staged / _FILE, json.dumps(asdict(settings), indent=1).encode())
+        return
+    if odd := differing(read_settings(work), settings):
+        raise ValueError(
+            f"{work} holds a run with another {', '.join(odd)}; resume it with the settings that it was started with, "
+            "or choose another --out"
+        )
+
+
+def read_settings(work: Path) -> Settings:
+    try:
+        settings: Settings = read(Settings, json.loads((work / _FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{work / _FILE} does not say what run this is ({type(error).__name__}: {error}); "
+            "restore it, or remove the folder to train again"
+        ) from None
+    return settings
+
+
+def differing(first: Settings, second: Settings) -> list[str]:
+    """Names of what two runs do not share."""
+    recipes = first.recipe, second.recipe
+    odd = [field.name for field in fields(Recipe) if len({getattr(recipe, field.name) for recipe in recipes}) > 1]
+    return odd + _other_data(first.dataset, second.dataset, first.class_names == second.class_names)
+
+
+def checked_baseline(
+    source: Path, recipe: Recipe, dataset: Dataset, seeds: Sequence[int], precision: torch.dtype
+) -> tuple[ArmCard, Classifier]:
+    """The baseline in the folder of a pair, or of an arm alone. Raises ValueError if it is not what this recipe would
+    train with its only seed, on these data and in this precision."""
+    if len(seeds) > 1:
+        raise ValueError(f"--baseline is one network of one seed, got seeds {list(seeds)}; train each seed by itself")
+    card, model = load_baseline(source)
+    odd = [name for name, value in shared_settings(recipe).items() if value != getattr(card.recipe, name)]
+    odd += ["seed"] * (card.seed != seeds[0])
+    odd += _other_data(card.dataset, dataset_facts(recipe, dataset), card.class_names == tuple(dataset.class_names))
+    if odd:
+        raise ValueError(f"the baseline of {source.name} was trained with another {', '.join(odd)}; train one instead")
+    asked, found = str(precision).removeprefix("torch."), sorted({epoch.precision for epoch in card.history})
+    if found != [asked]:
+        raise ValueError(
+            f"the baseline of {source.name} was trained in {' and '.join(found)}, and this run is to be in {asked}; "
+            f"choose --precision {found[0]}, or train a baseline"
+        )
+    return card, model
+
+
+def place_baseline(work: Path, seed: int, card: ArmCard, model: Classifier) -> None:
+    """Put a baseline where the run would have its own. Raises ValueError if the run already has another one."""
+    folder = arm_folder(work, seed, "baseline")
+    if not folder.exists():
+        save_arm(folder, card, model)
+        return
+    present = load_arm(folder)[1].state_dict()
+    if any(not torch.equal(value, present[name]) for name, value in model.state_dict().items()):
+        raise ValueError(f"{work} already has another baseline; leave out --baseline, or choose another --out")
+
+
+def load_baseline(source: Path) -> tuple[ArmCard, Classifier]:
+    """A baseline from the folder of a pair, or from that of an arm alone."""
+    if not (source / ARM_CARD).exists():
+        pair = load_pair(source)
+        return baseline_of(pair.card), pair.baseline
+    card, model = load_arm(source)
+    if card.arm != "baseline":
+        raise ValueError(f"{source} holds a JPEG-DL network; --baseline takes one without the layer")
+    return card, model
+
+
+def _other_data(first: DatasetFacts, second: DatasetFacts, same_classes: bool) -> list[str]:
+    odd = [name for name in ("name", "split", "pictures") if getattr(first, name) != getattr(second, name)]
+    return [*(f"{name} of the data set" for name in odd), *["list of classes"] * (not same_classes)]
