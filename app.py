@@ -35,7 +35,6 @@ def run(request: Request) -> Answer:
     return answer(PAIRS, request)
 
 
-@gpu
 def analyse(pair: str, square: torch.Tensor, target: Target, stage: str, quantizer: QuantizerName) -> PictureComparison:
     """Everything of one comparison that runs a network; on ZeroGPU this is the part that has the GPU."""
     return compare_picture(PAIRS[pair], square, target, stage=stage, quantizer=quantizer)

@@ -1,4 +1,4 @@
-"""Command line: python -m jpegdl train | evaluate | attack | record | results | tables."""
+"""Command line: python -m jpegdl train | evaluate | attack | record | results | tables | compare."""
 
 import argparse
 import os
@@ -6,9 +6,9 @@ import sys
 
 import torch
 
-from jpegdl.commands import attack, evaluate, results, tables, train
+from jpegdl.commands import attack, compare, evaluate, results, tables, train
 
-GROUPS = (train, evaluate, attack, results, tables)
+GROUPS = (train, evaluate, attack, results, tables, compare)
 
 
 def main() -> int:

@@ -136,7 +136,7 @@ def test_parameters_are_split_into_the_networks_and_the_steps_of_every_layer_wit
         network(),
     )
     network_parameters, tables = split_parameters(
-        nn.Sequential(first, nn.Sequential(backbone[0], inner, *backbone[1:]))
+        nn.Sequential(first, nn.Sequential(backbone[0], inner, *list(backbone)[1:]))
     )
     assert [id(p) for p in tables] == [id(first.steps), id(inner.steps)]
     assert [id(p) for p in network_parameters] == [id(p) for p in backbone.parameters()]

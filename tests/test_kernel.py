@@ -19,7 +19,15 @@ from jpegdl.codec import kernel
 from jpegdl.codec.layer import JPEGLayer
 from tests.oracle import Exact
 from tests.test_layer import gradients_of, pictures, tables
-from tests.test_quantizer import check, coefficients, fractions, hardnesses, steps
+from tests.test_quantizer import (
+    check,
+    check_large,
+    coefficients,
+    fractions,
+    hardnesses,
+    large_coefficients,
+    steps,
+)
 
 FLAGS = {"narrow": ("-march=native", "-mavx2", "-mfma", "-mno-avx512f", "-fopenmp"), "any processor": ()}
 WIDTHS = ("this processor", *FLAGS)
@@ -36,19 +44,41 @@ def built(width: str) -> kernel.Kernel:
     return kernel.Kernel(kernel.build((FLAGS[width],))) if width in FLAGS else found
 
 
-@pytest.mark.parametrize("max_index", [127, 1023, None])
+@pytest.mark.parametrize("max_index", [127, 1023])
 @pytest.mark.parametrize("all_levels", [False, True])
 @pytest.mark.parametrize("width", WIDTHS)
 @given(h=hardnesses, step=steps, shifts=fractions)
 @settings(max_examples=60, deadline=None)
 def test_value_and_derivatives_are_those_of_the_explicit_sum(
-    width: str, all_levels: bool, max_index: int | None, h: float, step: float, shifts: list[float]
+    width: str, all_levels: bool, max_index: int, h: float, step: float, shifts: list[float]
 ) -> None:
-    z, alpha = coefficients(step, max_index or 127, shifts), h / step**2
-    if max_index is None:
-        z = z[z.abs() < 300 * step]
+    z, alpha = coefficients(step, max_index, shifts), h / step**2
     found = Exact(*built(width).quantize(z, step, alpha, max_index, all_levels=all_levels))
-    check(found, z, step, alpha, max_index or 2047, window=not all_levels)
+    check(found, z, step, alpha, max_index, window=not all_levels)
+
+
+@pytest.mark.parametrize("all_levels", [False, True])
+@pytest.mark.parametrize("width", WIDTHS)
+@given(h=hardnesses, step=steps, top=st.floats(2, 6), seed=st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_without_a_limit_a_million_indices_are_as_exact_as_float32_can_tell_coefficients_apart(
+    width: str, all_levels: bool, h: float, step: float, top: float, seed: int
+) -> None:
+    z, alpha = large_coefficients(step, 10**top, seed), h / step**2
+    found = Exact(*built(width).quantize(z, step, alpha, None, all_levels=all_levels))
+    check_large(found, z, step, alpha, window=not all_levels)
+
+
+@pytest.mark.parametrize("all_levels", [False, True])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("h", [0.05, 0.7, 2.0, 20.0, 1000.0])
+def test_beyond_a_million_indices_a_coefficient_stays_itself_to_five_ten_millionths(
+    width: str, all_levels: bool, h: float
+) -> None:
+    z = large_coefficients(0.01, 1e8, 0)
+    value, slope, *_ = built(width).quantize(z, 0.01, h / 0.01**2, None, all_levels=all_levels)
+    assert ((value - z).abs() <= 0.01 + 5e-7 * z.abs()).all()
+    assert slope.isfinite().all()
 
 
 @pytest.mark.parametrize("width", WIDTHS)

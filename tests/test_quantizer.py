@@ -1,7 +1,8 @@
 """Both soft quantizers against float64 sums over levels, over hardness 1e-3 to 1e3, inside, at and beyond the limit.
 
 Bounds: values within 2e-6 of a step plus the rounding of the result; slopes within 1e-5 of max(1, h / 2), the largest
-there is; step derivatives the same times 1 + |index|; alpha derivatives 1e-5 relative plus 2e-6 q^3.
+there is; step derivatives the same times 1 + |index|; alpha derivatives 1e-5 relative plus 2e-6 q^3. Without a limit
+the same, for a coefficient at most 1.2e-7 |z| away: float32 cannot tell those apart, a step may.
 """
 
 from collections.abc import Callable
@@ -13,20 +14,20 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from jpegdl.codec.quantizer import hard_quantize, soft_quantize, soft_quantize_all_levels
-from tests.oracle import Exact, exact
+from tests.oracle import Exact, exact, extremes
 
 QUANTIZERS = {"window": soft_quantize, "all levels": soft_quantize_all_levels}
-Evaluate = Callable[[Tensor, float, float, int, str], Exact]
+Evaluate = Callable[[Tensor, float, float, int | None, str], Exact]
 
 
-def by_autograd(z: Tensor, step: float, alpha: float, max_index: int, name: str) -> Exact:
+def by_autograd(z: Tensor, step: float, alpha: float, max_index: int | None, name: str) -> Exact:
     """Value and derivatives elementwise, through the public function."""
     inputs = [t.requires_grad_() for t in (z.clone(), torch.full_like(z, step), torch.full_like(z, alpha))]
     value = QUANTIZERS[name](*inputs, max_index=max_index)
     return Exact(value.detach(), *torch.autograd.grad(value.sum(), inputs))
 
 
-def by_rows(z: Tensor, step: float, alpha: float, max_index: int, name: str) -> Exact:
+def by_rows(z: Tensor, step: float, alpha: float, max_index: int | None, name: str) -> Exact:
     """The same with one step for all coefficients, as the layer calls it; table derivatives one at a time."""
     q, a = torch.tensor([step], requires_grad=True), torch.tensor([alpha], requires_grad=True)
     z = z.clone().requires_grad_()
@@ -46,6 +47,32 @@ def coefficients(step: float, max_index: int, shifts: list[float]) -> Tensor:
     near = [0, 1, 5, 40, *range(max_index - 6, max_index + 5), 2 * max_index, 300 * max_index]
     index = torch.tensor([*near, *(-n for n in near)], dtype=torch.float64)
     return ((index[:, None] + torch.tensor(shifts, dtype=torch.float64)) * step).float().flatten()
+
+
+def large_coefficients(step: float, top: float, seed: int) -> Tensor:
+    """Indices of every size up to `top`, both signs, float32."""
+    draw = torch.rand(2, 120, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return ((draw[0] * 2 - 1).sign() * top ** draw[1] * step).float()
+
+
+def check_large(found: Exact, z: Tensor, step: float, alpha: float, *, window: bool) -> None:
+    """As `check`, without a limit, for a coefficient that need not be the given one but one within 1.2e-7 |z|."""
+    step, alpha = (torch.tensor(t).float().double().item() for t in (step, alpha))
+    low, high = extremes(z, step, alpha, within=2.0**-23, window=window)
+    index, steepest = (z.double() / step).abs(), max(1.0, alpha * step**2 / 2)
+    bounds = Exact(
+        2e-6 * step + 1.2e-7 * z.double().abs(),
+        torch.full_like(index, 1e-5 * steepest),
+        1e-5 * steepest * (1 + index),
+        1e-5 * torch.maximum(low.by_alpha.abs(), high.by_alpha.abs()) + 2e-6 * step**3,
+    )
+    for name, got, least, most, bound in zip(Exact._fields, found, low, high, bounds, strict=True):
+        excess = torch.maximum(least - got.double(), got.double() - most) / bound
+        worst = int(excess.argmax())  # the index of one that is no number, if there is any
+        assert bool((excess <= 1).all()), (
+            f"{name}: {got[worst].item()} outside {least[worst].item()} .. {most[worst].item()} by "
+            f"{excess[worst].item():.3g} bounds, z/q {z[worst].item() / step}, h {alpha * step**2}"
+        )
 
 
 def check(found: Exact, z: Tensor, step: float, alpha: float, max_index: int, *, window: bool) -> None:
@@ -79,6 +106,25 @@ def test_value_and_derivatives_are_those_of_the_explicit_sum(
     z = coefficients(step, max_index, shifts)
     alpha = h / step**2
     check(EVALUATORS[evaluator](z, step, alpha, max_index, name), z, step, alpha, max_index, window=name == "window")
+
+
+@pytest.mark.parametrize("name", QUANTIZERS)
+@given(h=hardnesses, step=steps, top=st.floats(2, 6), seed=st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_without_a_limit_a_million_indices_are_as_exact_as_float32_can_tell_coefficients_apart(
+    name: str, h: float, step: float, top: float, seed: int
+) -> None:
+    z, alpha = large_coefficients(step, 10**top, seed), h / step**2
+    check_large(by_autograd(z, step, alpha, None, name), z, step, alpha, window=name == "window")
+
+
+@pytest.mark.parametrize("name", QUANTIZERS)
+@pytest.mark.parametrize("h", [0.05, 0.7, 2.0, 20.0, 1000.0])
+def test_beyond_a_million_indices_a_coefficient_stays_itself_to_five_ten_millionths(name: str, h: float) -> None:
+    z = large_coefficients(0.01, 1e8, 0)
+    found = by_autograd(z, 0.01, h / 0.01**2, None, name)
+    assert ((found.value - z).abs() <= 0.01 + 5e-7 * z.abs()).all()
+    assert found.slope.isfinite().all()
 
 
 @pytest.mark.parametrize("name", QUANTIZERS)

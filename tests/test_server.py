@@ -461,14 +461,15 @@ print(gpu(max) is max, ON_ZEROGPU, "torch" in sys.modules)
     assert run_python(code, SPACES_ZERO_GPU="true") == "True False False"
 
 
-def test_on_zerogpu_a_call_asks_for_seconds_and_not_for_the_default_minute():
+def test_on_zerogpu_a_call_asks_for_the_seconds_of_its_request_and_not_for_the_default_minute():
     code = """
 import sys, types
 asked = []
 fake = types.ModuleType("spaces")
-fake.GPU = lambda duration: (asked.append(duration), lambda function: lambda *values: ("on gpu", function(*values)))[1]
+fake.GPU = lambda duration: lambda function: lambda request: (asked.append(duration(request)), function(request))[1]
 sys.modules["spaces"] = fake
 from jpegdl.server.zerogpu import ON_ZEROGPU, gpu
-print(gpu(max)(1, 2), asked, ON_ZEROGPU)
+request = types.SimpleNamespace(seconds=7)
+print(gpu(lambda request: "on gpu")(request), asked, ON_ZEROGPU)
 """
-    assert run_python(code, SPACES_ZERO_GPU="true") == "('on gpu', 2) [5] True"
+    assert run_python(code, SPACES_ZERO_GPU="true") == "on gpu [7] True"

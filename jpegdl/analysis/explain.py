@@ -1,4 +1,4 @@
-"""GradCAM++ of one network for several classes from one forward pass (paper figure 6), before any scaling."""
+"""GradCAM++ of one network (paper figure 6), before any scaling: several classes of a picture, or many pictures."""
 
 import copy
 from collections.abc import Sequence
@@ -22,10 +22,7 @@ class Explained:
     """
 
     def __init__(self, network: nn.Module, path: str, seen: Tensor) -> None:
-        stage = _Stage(network.get_submodule(path))
-        with torch.enable_grad():
-            self._logits: Tensor = _with_submodule(network, path, stage)(seen)
-        self._features = stage.features
+        self._logits, self._features = _run(network, path, seen)
         self.probabilities: Array = self._logits.detach().softmax(1)[0].float().cpu().numpy()
 
     def maps(self, classes: Sequence[int]) -> Array:
@@ -46,6 +43,30 @@ class Explained:
         chosen = torch.eye(self._logits.shape[1], device=self._logits.device)[list(classes), None]
         (rows,) = torch.autograd.grad(self._logits, self._features, chosen, retain_graph=True, is_grads_batched=True)
         return rows[:, 0].float()
+
+
+class ExplainedBatch:
+    """A network's logits for N pictures, and a map of each for one class; otherwise as `Explained`."""
+
+    def __init__(self, network: nn.Module, path: str, seen: Tensor) -> None:
+        self._logits, self._features = _run(network, path, seen)
+        self.logits = self._logits.detach().float()  # (N, classes)
+
+    def maps(self, classes: Tensor) -> Array:
+        """(N, h, w) for the class of each picture (N,); in evaluation mode no picture depends on another."""
+        features, chosen = self._features.detach().float(), self._logits.gather(1, classes[:, None]).sum()
+        (gradients,) = torch.autograd.grad(chosen, self._features, retain_graph=True)
+        weights = _weights_of_a_cell(features.sum((2, 3), keepdim=True), gradients.float()).sum((2, 3))
+        maps: Array = torch.einsum("nc,nchw->nhw", weights, features).clamp(min=0).cpu().numpy()
+        return maps
+
+
+def _run(network: nn.Module, path: str, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits, and the features at `path` from which their graph begins."""
+    stage = _Stage(network.get_submodule(path))
+    with torch.enable_grad():
+        logits: Tensor = _with_submodule(network, path, stage)(seen)
+    return logits, stage.features
 
 
 class _Stage(nn.Module):
@@ -74,7 +95,7 @@ def _with_submodule(network: nn.Module, path: str, replacement: nn.Module) -> nn
 
 
 def _weights_of_a_cell(sums: Tensor, gradients: Tensor) -> Tensor:
-    """Equations 19 and 7 of arXiv 1710.11063: features summed over all cells (C,), gradients (classes, C)."""
+    """Equations 19 and 7 of arXiv 1710.11063, from features summed over all cells and gradients of that shape."""
     squares = gradients.square()
     return gradients.clamp(min=0) * squares / (2 * squares + sums * squares * gradients + 1e-6)
 

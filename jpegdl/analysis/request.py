@@ -164,6 +164,10 @@ def one_of(what: str, value: object, known: Iterable[K]) -> K:
 def check(card: PairCard, request: Request) -> Mapping[str, str]:
     """The stages of the pair's architecture. Raises ValueError for what does not fit the pair of this card."""
     size, count = card.input_size, len(card.class_names)
+    if card.place != "input":
+        raise ValueError(
+            f"{card.name} has its layer inside the network; only a layer at the input has a picture to show."
+        )
     if request.square.shape != (size, size, 3) or request.square.dtype != np.uint8:
         raise ValueError(
             f"{card.name} takes a picture of shape ({size}, {size}, 3) and type uint8, got {request.square.shape} "

@@ -33,12 +33,13 @@ def attack_pair(
     suite: Sequence[Attack],
     limit: int | None = None,
     seed: int = 0,
-    batch_size: int = 32,
+    batch_size: int | None = None,
 ) -> Iterator[RobustAccuracy]:
     """Attack both arms on prepared pictures, uint8 (N, 3, S, S), labels (N,); one row an attack, as it is done.
 
     `limit`: so many pictures, spread evenly over the set. Every row draws from `seed` alone, so it does not depend on
-    the other rows, but on `batch_size`. What an attack on the baseline shares with an earlier row is not done again.
+    the other rows, but on `batch_size`, which
+    `pictures_at_once` gives. What an attack on the baseline shares with an earlier row is not done again.
     Raises ValueError for a pair whose layer is not at the input, before the first row.
     """
     if not isinstance(pair.jpegdl.codec, JPEGLayer):
@@ -48,6 +49,7 @@ def attack_pair(
     if limit is not None:
         chosen = torch.linspace(0, len(images) - 1, min(limit, len(images))).round().long()
         images, labels = images[chosen], labels[chosen]
+    batch_size = batch_size or pictures_at_once(images.shape[-1])
     batches = list(zip(images.split(batch_size), labels.split(batch_size), strict=True))
 
     @cache
@@ -72,6 +74,14 @@ def attack_pair(
             same = replace(attack, name="", backward="layer" if source == "baseline" else attack.backward)
             sides.append(survived(victim, source, same))
         yield RobustAccuracy(attack=attack, clean=clean, attacked=paired_counts(*sides), checks=checks)
+
+
+def pictures_at_once(side: int) -> int:
+    """Pictures (side x side) in a batch: as many pixels as 32 of 224, and never more than 256.
+
+    Few of a batch withstand an attack for long, and the rest of its steps is no slower for more of them.
+    """
+    return min(256, max(1, 32 * 224**2 // side**2))
 
 
 def make_examples(

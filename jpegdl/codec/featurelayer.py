@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from jpegdl.codec.contract import check_numbers
 from jpegdl.codec.dct import block_dct, blockify, inverse_block_dct, pad_to_blocks, unblockify
 from jpegdl.codec.layer import MAX_STEP, MIN_STEP, alpha_for
 from jpegdl.codec.quantizer import Quantizer, soft_quantize
@@ -29,6 +30,7 @@ class FeatureJPEGLayer(nn.Module):
         quantizer: Quantizer = soft_quantize,
     ) -> None:
         super().__init__()
+        check_numbers("tables", tables)
         if tables.ndim != 3 or tables.shape[1:] != (8, 8):
             raise ValueError(f"tables must have shape (channels, 8, 8), got {tuple(tables.shape)}")
         self.max_index = max_index
@@ -37,6 +39,12 @@ class FeatureJPEGLayer(nn.Module):
         self.register_buffer("alpha", alpha_for(tables, alpha))
 
     def forward(self, features: Tensor) -> Tensor:
+        check_numbers("features", features)
+        if features.ndim != 4 or features.shape[1] != len(self.steps) or not (features.shape[2] and features.shape[3]):
+            raise ValueError(
+                f"features must have shape (count, {len(self.steps)}, height, width), a table a channel, height and "
+                f"width at least 1; got {tuple(features.shape)}"
+            )
         height, width = features.shape[-2:]
         with torch.autocast(features.device.type, enabled=False):
             padded = pad_to_blocks(features.float())

@@ -94,7 +94,7 @@ struct WithoutDenormals {
 #define EACH _Pragma("GCC unroll 8") for (int k = 0; k < N; ++k)
 constexpr int GROUP = 4, DOWN = 8;  // cells side by side; distance of the cells of a column
 
-// exp2(x[k]) for -126 < x <= 0, to 2e-7.
+// exp2(x[k]) for -126 < x < 126, to 2e-7.
 template <int N>
 INLINE void exponentials(vf x[]) {
     vf r[N], p[N];
@@ -172,7 +172,10 @@ INLINE vf offset_from(vf index, vf z, const Entry& e) {
 #endif
 }
 
-constexpr float LEAST = -62;  // log2 of the least E; its square must not vanish
+// log2 of E. Of the least, the square must not vanish. Among millions of levels the nearest one cannot be told from its
+// neighbours, so E may exceed 1; of the greatest, the fourth power must be a number.
+constexpr float LEAST = -62, GREATEST = 30;
+INLINE vf bounded(vf exponent) { return least(most(exponent, splat(LEAST)), splat(GREATEST)); }
 
 // No limit near. E is the weight of the second nearest level; all weights are taken times E^2.
 template <int N>
@@ -180,7 +183,7 @@ INLINE void window_values_inside(vf z[], const Entry* e) {
     vf index[N], offset[N], x[N], total[N];
     EACH index[k] = nearest(z[k] * e[DOWN * k].inverse);
     EACH offset[k] = offset_from(index[k], z[k], e[DOWN * k]);
-    EACH x[k] = most((magnitude(offset[k]) - e[DOWN * k].half) * e[DOWN * k].rate, splat(LEAST));
+    EACH x[k] = bounded((magnitude(offset[k]) - e[DOWN * k].half) * e[DOWN * k].rate);
     exponentials<N>(x);
     EACH total[k] = x[k] * e[DOWN * k].decay + 1.0f;
     EACH z[k] = x[k] * e[DOWN * k].decay + total[k];
@@ -206,7 +209,7 @@ INLINE void window_derivatives_inside(const vf z[], const Entry* e, Derivatives 
     vf anchor[N], offset[N], x[N], square[N], inner[N], outer[N], total[N], mean[N], second[N], third[N];
     EACH anchor[k] = nearest(z[k] * e[DOWN * k].inverse);
     EACH offset[k] = offset_from(anchor[k], z[k], e[DOWN * k]);
-    EACH x[k] = most((magnitude(offset[k]) - e[DOWN * k].half) * e[DOWN * k].rate, splat(LEAST));
+    EACH x[k] = bounded((magnitude(offset[k]) - e[DOWN * k].half) * e[DOWN * k].rate);
     exponentials<N>(x);
     EACH square[k] = x[k] * x[k];
     EACH inner[k] = x[k] * (square[k] + e[DOWN * k].decay);  // weights of the inner two, of the outer two
@@ -241,7 +244,7 @@ struct Limited {
         EACH x[k] = with_sign(offset[k], side[k]) - e[DOWN * k].half;
         EACH x[k] = choose(outermost[k], x[k] + start[k] * e[DOWN * k].step, x[k]) * e[DOWN * k].rate;
         EACH start[k] = choose(outermost[k], start[k], splat(2));
-        EACH x[k] = most(x[k], splat(LEAST));
+        EACH x[k] = bounded(x[k]);
         exponentials<N>(x);
     }
     inline __attribute__((always_inline)) vf weight(int i, int k, const Entry& e) const {  // without its power of E
@@ -290,6 +293,7 @@ INLINE void window_derivatives_limited(const vf z[], const Entry* e, Derivatives
 
 template <int N>
 INLINE bool limit_near(const vf z[], const Entry* e) {
+    if (e->limited == INFINITY) return false;  // or what is not a number would be found beyond the limit
     vi far = {};
     EACH far |= ((vi)splat(e[DOWN * k].limited)) - ((vi)z[k] & 0x7fffffff);  // negative from there on
     return any(far);
@@ -315,7 +319,9 @@ struct Wave {
 
 // sin and cos of x = 2 pi z / q by Taylor series of the half angle, and 1 / T.
 INLINE Wave theta(vf z, const Entry& e) {
-    vf y = offset_from(nearest(z * e.inverse), z, e) * (3.14159265358979f * e.inverse), s = y * y;
+    const vf offset = offset_from(nearest(z * e.inverse), z, e);  // beyond a step only among millions of levels
+    const vf size = least(splat(1.5f * e.half), magnitude(offset));  // in this order, not a number stays one
+    vf y = with_sign(size, offset) * (3.14159265358979f * e.inverse), s = y * y;
     vf half_sine = s * 1.6059043837e-10f - 2.5052108385e-8f;
     half_sine = half_sine * s + 2.7557319224e-6f;
     half_sine = half_sine * s - 1.9841269841e-4f;

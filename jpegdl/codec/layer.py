@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from jpegdl.codec.color import rgb_to_ycbcr, ycbcr_to_rgb
+from jpegdl.codec.contract import check_coefficients, check_images, check_numbers
 from jpegdl.codec.dct import block_dct, blockify, inverse_block_dct, pad_to_blocks, unblockify
 from jpegdl.codec.quantizer import MAX_INDEX, Quantizer, soft_quantize
 from jpegdl.codec.roundtrip import roundtrip
@@ -40,6 +41,7 @@ class JPEGLayer(nn.Module):
         training_quantizer: Quantizer | None = None,
     ) -> None:
         super().__init__()
+        check_numbers("tables", tables)
         if tables.ndim == 3:
             tables = tables[None]
         if tables.shape[1:] != (2, 8, 8) or not len(tables):
@@ -57,12 +59,14 @@ class JPEGLayer(nn.Module):
 
     def coefficients(self, images: Tensor) -> Tensor:
         """Images [0, 1], (N, 3, H, W) -> DCT coefficients (N, 3, L, 8, 8) of level-shifted YCbCr, grey levels."""
+        check_images(images)
         images = images.to(torch.promote_types(images.dtype, torch.float32))
         ycbcr = rgb_to_ycbcr(pad_to_blocks(images) * _WHITE)
         return block_dct(blockify(ycbcr - _LEVEL_SHIFT))
 
     def quantize(self, coefficients: Tensor) -> Tensor:
         """Soft quantization, all rounds: (N, 3, L, 8, 8) -> same shape; Cb and Cr share the chroma table."""
+        check_coefficients(coefficients)
         planes = coefficients.permute(1, 3, 4, 0, 2)
         for step, alpha in zip(self.steps, self.alpha, strict=True):
             planes = self.quantizer(planes, _per_channel(step), _per_channel(alpha), max_index=self.max_index)
@@ -71,6 +75,12 @@ class JPEGLayer(nn.Module):
     def to_images(self, coefficients: Tensor, height: int, width: int) -> Tensor:
         """Coefficients (N, 3, L, 8, 8) -> images (N, 3, height, width), 1.0 = white, not clamped."""
         padded_height, padded_width = height + -height % 8, width + -width % 8
+        check_coefficients(coefficients)
+        if coefficients.shape[2] != padded_height * padded_width // 64:
+            raise ValueError(
+                f"{height}x{width} pixels have {padded_height * padded_width // 64} blocks; "
+                f"got {tuple(coefficients.shape)}"
+            )
         ycbcr = unblockify(inverse_block_dct(coefficients), padded_height, padded_width) + _LEVEL_SHIFT
         return (ycbcr_to_rgb(ycbcr) / _WHITE)[..., :height, :width]
 
@@ -81,10 +91,16 @@ class JPEGLayer(nn.Module):
 
 
 def alpha_for(tables: Tensor, alpha: Tensor | float) -> Tensor:
-    """`alpha` in the shape of `tables`. Raises ValueError for steps out of range and for alpha <= 0."""
+    """`alpha` in the shape of `tables`. Raises ValueError for steps out of range, alpha <= 0 or of another shape."""
     if not bool(((tables >= MIN_STEP) & (tables <= MAX_STEP)).all()):
         raise ValueError(f"steps must lie in {MIN_STEP}..{MAX_STEP}; call clamp first")
-    alpha = torch.as_tensor(alpha, dtype=tables.dtype).expand(tables.shape).clone()
+    alpha = torch.as_tensor(alpha, dtype=tables.dtype)
+    try:
+        alpha = alpha.expand(tables.shape).clone()
+    except RuntimeError:
+        raise ValueError(
+            f"alpha must be a number or expand to the tables' shape {tuple(tables.shape)}, got {tuple(alpha.shape)}"
+        ) from None
     if not bool((alpha > 0).all()):
         raise ValueError("alpha must be positive everywhere")
     return alpha

@@ -75,7 +75,7 @@ def _near_limit(z: Tensor, step: Tensor, h: Tensor, max_index: int | None) -> It
         return
     bound = step * (max_index + 1 - torch.sqrt(_EDGE / h + 0.25))
     bound = torch.where(h < WINDOW_FROM, bound, math.inf)
-    reached = torch.maximum(z.amax(-1), -z.amin(-1)) > bound[:, 0]
+    reached = ~(torch.maximum(z.amax(-1), -z.amin(-1)) <= bound[:, 0])  # one that is no number hides others
     for rows in _rows_where(reached[:, None]):
         row, column = (z[rows].abs() > bound[rows]).nonzero().unbind(1)
         if len(row):

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from jpegdl.codec.contract import check_limit
 from jpegdl.codec.kernel import window_on
 from jpegdl.codec.levels import all_levels_derivatives, all_levels_value
 from jpegdl.codec.moments import Derivatives
 from jpegdl.codec.once import Gradients, first_derivative_only
-from jpegdl.codec.window import check_limit, window_derivatives, window_value
+from jpegdl.codec.window import window_derivatives, window_value
 
 MAX_INDEX = 127  # 2**(b - 1) - 1 for b = 8 bits, the index set that the authors' code executes
 
@@ -84,7 +85,8 @@ def soft_quantize(coefficients: Tensor, step: Tensor, alpha: Tensor, *, max_inde
     Indices lie in -max_index..max_index (None: unlimited); at the limit the window of five is shifted inside, so
     values beyond saturate at max_index * step. Gradients flow to all three tensors in closed form, once; only the
     inputs are kept for the backward pass, and no tensor has a level dimension. Half precision is computed and
-    returned in float32. Raises ValueError for max_index < 2.
+    returned in float32, which is exact to 2e-6 of a step and 1.2e-7 of the result; without a limit, for a coefficient
+    at most 1.2e-7 |z| from the given one (an eighth of a step at index 1e6). Raises ValueError for max_index < 2.
     """
     return _apply(coefficients, step, alpha, max_index, WINDOW)
 

@@ -13,11 +13,12 @@ from torch.autograd import Function, forward_ad
 from torch.nn.functional import pad
 
 from jpegdl.codec import kernel
+from jpegdl.codec.contract import check_given
 from jpegdl.codec.dct import BLOCK, pad_to_blocks
 from jpegdl.codec.once import Gradients, first_derivative_only
 from jpegdl.codec.planes import analysis, analysis_adjoint, pad_to_blocks_adjoint, synthesis, synthesis_adjoint
 from jpegdl.codec.quantizer import ALL_LEVELS, FORMULAS, WINDOW, Formula, Quantizer
-from jpegdl.codec.window import Constants, check_limit, constants, window_derivatives, window_value
+from jpegdl.codec.window import Constants, constants, window_derivatives, window_value
 
 # Values (pixels times channels) at once. On the CPU, calls count for small pictures, memory for large ones.
 _AT_ONCE, _AT_ONCE_ON_ACCELERATORS = 1 << 19, 1 << 26
@@ -29,9 +30,11 @@ def roundtrip(images: Tensor, steps: Tensor, alpha: Tensor, *, max_index: int | 
     """Images, 1.0 = white, (N, 3, H, W) -> their reconstruction, same shape, not clamped; float32 or float64.
 
     `steps`, grey levels, and `alpha`, 1 / grey level^2: (rounds, 2, 8, 8), the rounds in series, luma and chroma.
-    Gradients with respect to images and steps; with respect to alpha too, by a slower way, if it wants one.
+    Gradients with respect to images and steps; with respect to alpha too, by a slower way, if it wants one. A value
+    that is not finite spoils its own 8x8 block and the gradients of the tables, nothing else. Raises ValueError for
+    whatever else comes (contract.py).
     """
-    check_limit(max_index)
+    check_given(images, steps, alpha, max_index)
     formula, recorded = FORMULAS.get(quantizer), torch.is_grad_enabled()
     dtype = torch.promote_types(torch.promote_types(images.dtype, steps.dtype), torch.float32)
     if formula is None or (recorded and alpha.requires_grad):

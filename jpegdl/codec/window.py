@@ -20,13 +20,11 @@ from torch import Tensor
 from jpegdl.codec.moments import Anchored, Derivatives, Moments, assemble, high_half
 
 REACH = 2  # levels on each side of the nearest one: a window of five
-LEAST = -62.0  # exponents of 2 below are as good as this one; squares of smaller numbers would be slow (denormal)
-
-
-def check_limit(max_index: int | None) -> None:
-    """Raise ValueError for an index limit that leaves fewer than five levels."""
-    if max_index is not None and max_index < REACH:
-        raise ValueError(f"max_index must be at least {REACH} (five levels), got {max_index}")
+LEAST, GREATEST = (
+    -62.0,
+    30.0,
+)  # exponents of 2: below, E is as good as this, and squares of smaller numbers would be slow
+# (denormal); above 0 only where millions of levels leave the nearest one uncertain
 
 
 class Constants(NamedTuple):
@@ -100,7 +98,7 @@ def _near_limit(z: Tensor, step: Tensor, max_index: int | None) -> Iterator[tupl
         yield torch.arange(len(z), device=z.device), max_index
         return
     bound = (max_index * (1 - 4e-7) - REACH + 0.5) * step[:, 0]
-    rows = (torch.maximum(z.amax(-1), -z.amin(-1)) > bound).nonzero()[:, 0]
+    rows = (~(torch.maximum(z.amax(-1), -z.amin(-1)) <= bound)).nonzero()[:, 0]  # one that is no number hides others
     if len(rows):
         yield rows, max_index
 
@@ -117,7 +115,7 @@ def _neighbours(z: Tensor, known: Constants) -> tuple[Tensor, Tensor, Tensor, Te
     """(n, z - n q, E, B) where no limit is near."""
     anchor = torch.mul(z, known.inverse).round_()
     offset = torch.addcmul(z, anchor, known.high, value=-1).addcmul_(anchor, known.low, value=-1)
-    above = offset.abs().sub_(known.half).mul_(known.rate).clamp_(LEAST, 0.0).exp2_()
+    above = offset.abs().sub_(known.half).mul_(known.rate).clamp_(LEAST, GREATEST).exp2_()
     return anchor, offset, above, torch.div(known.decay, above)
 
 
