@@ -13,16 +13,12 @@ from pathlib import Path
 
 import torch
 
-from jpegdl.analysis.compression import QuantizerName
-from jpegdl.analysis.picture import PictureComparison, compare_picture
-from jpegdl.analysis.request import Answer, Request, Target, answer
-from jpegdl.pairs.architectures import architecture
-from jpegdl.pairs.checkpoints import CheckpointError, ModelPair, load_pairs
+from jpegdl.analysis.request import Answer, Request, answer
+from jpegdl.pairs.checkpoints import ModelPair, load_pairs
 from jpegdl.server.serving import serve
 from jpegdl.training.draws import make_draw
-from jpegdl.ui.events import Draw
-from jpegdl.ui.menus import best_illustrated_first
-from jpegdl.ui.page import CSS, FILES, build_demo
+from jpegdl.ui.api import Draw
+from jpegdl.ui.page import build_page
 
 ROOT = Path(__file__).parent
 DEVICE = "cuda" if ON_ZEROGPU or torch.cuda.is_available() else "cpu"
@@ -35,25 +31,16 @@ def run(request: Request) -> Answer:
     return answer(PAIRS, request)
 
 
-def analyse(pair: str, square: torch.Tensor, target: Target, stage: str, quantizer: QuantizerName) -> PictureComparison:
-    """Everything of one comparison that runs a network; on ZeroGPU this is the part that has the GPU."""
-    return compare_picture(PAIRS[pair], square, target, stage=stage, quantizer=quantizer)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Serve JPEG-DL Explorer; the address is printed.")
     parser.add_argument("--checkpoints", type=Path, default=ROOT / "checkpoints", help="folder of the pairs")
     parser.add_argument("--data", type=Path, help="folder of a pair's data set: offers random test pictures of it")
     arguments = parser.parse_args()
     pairs, refused = load_pairs(arguments.checkpoints, DEVICE)
-    for name, card in [(name, pair.card) for name, pair in pairs.items()]:
-        if (card.place, card.quantizer) != ("input", "five levels"):
-            del pairs[name]
-            refused[name] = CheckpointError(f"{name}: the page shows layers of five levels at the input, no others.")
-    PAIRS.update(best_illustrated_first(pairs))
+    PAIRS.update(pairs)
     draws = make_draws(arguments.data) if arguments.data else {}
-    demo = build_demo(PAIRS, refused, analyse, draws=draws)
-    serve(demo, seconds_per_analysis=seconds_per_analysis(), files=FILES, css_paths=CSS)
+    page = build_page(PAIRS, refused, run, draws=draws, first=not ON_ZEROGPU)
+    serve(page.demo, seconds_per_analysis=seconds_per_analysis(), files=page.files)
 
 
 def make_draws(folder: Path) -> dict[str, Draw]:
@@ -75,10 +62,10 @@ def seconds_per_analysis() -> float:
     if ON_ZEROGPU or not PAIRS:
         return 1.0
     name, pair = next(iter(PAIRS.items()))
-    grey = torch.full((3, pair.card.input_size, pair.card.input_size), 128, dtype=torch.uint8)
+    grey = torch.full((pair.card.input_size, pair.card.input_size, 3), 128, dtype=torch.uint8).numpy()
     for _ in range(2):
         started = time.perf_counter()
-        analyse(name, grey, "shared", architecture(pair.card.architecture).default_stage, "five levels")
+        run(Request(pair=name, square=grey))
     return time.perf_counter() - started
 
 

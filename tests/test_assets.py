@@ -12,21 +12,18 @@ from jpegdl.server.uploads import read_upload
 
 ASSETS = Path(__file__).parents[1] / "assets"
 FILES = sorted(path.name for path in (ASSETS / "examples").iterdir())
-EXAMPLES = json.loads((ASSETS / "examples.json").read_text(encoding="utf-8"))
+TRAYS = json.loads((ASSETS / "examples.json").read_text(encoding="utf-8"))
+FIXED, PICKED = TRAYS["fixed"], TRAYS["picked"]
 LICENSES = (ASSETS / "LICENSES.md").read_text(encoding="utf-8")
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
     for line in LICENSES.splitlines()
     if re.match(r"\| \S+\.(jpg|png) \|", line)
 ]
-FLOWERS = """
-    daffodil snowdrop lily_valley bluebell crocus iris tigerlily tulip fritillary sunflower daisy colts_foot
-    dandelion cowslip buttercup windflower pansy
-"""  # the 17 classes of Oxford Flowers-17
 
 
 def test_files_captions_and_licences_name_the_same_pictures():
-    assert sorted(example["file"] for example in EXAMPLES) == FILES
+    assert sorted(example["file"] for example in FIXED) == FILES
     assert sorted(row[0] for row in ROWS) == FILES
     assert len(FILES) >= 8
 
@@ -41,16 +38,21 @@ def test_every_licence_row_names_author_source_change_and_links_a_free_licence(r
     assert all((shows, author, source, changed))
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=[example["file"] for example in EXAMPLES])
-def test_every_caption_says_whether_the_picture_is_inside_the_classes(example):
-    assert set(example) == {"file", "caption", "inside", "class"}
-    assert example["inside"] == (example["class"] is not None)
-    assert example["class"] in [None, *FLOWERS.split()]
+@pytest.mark.parametrize("example", FIXED, ids=[example["name"] for example in FIXED])
+def test_every_picture_of_the_fixed_tray_has_a_caption_that_is_true_of_any_pair(example):
+    assert set(example) == {"name", "file", "caption", "classes"}
     assert 0 < len(example["caption"]) <= 80
+    assert not re.search(r"class|network|pair|flower17|training", example["caption"])
 
 
-def test_there_are_pictures_inside_and_outside_the_classes():
-    assert {example["inside"] for example in EXAMPLES} == {True, False}
+@pytest.mark.parametrize("example", PICKED, ids=[example["name"] for example in PICKED])
+def test_every_picked_picture_is_a_part_of_a_file_and_belongs_to_one_pair(example):
+    assert set(example) == {"pair", "name", "file", "box", "class", "caption"}
+    with Image.open(ASSETS / "examples" / example["file"]) as image:
+        left, top, right, bottom = example["box"]
+        assert 0 <= left < right <= image.width
+        assert 0 <= top < bottom <= image.height
+    assert 0 < len(example["caption"]) <= 80
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -7,6 +7,7 @@ are the entries of a dictionary that was filled once, at the start.
 import gzip
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,10 +46,11 @@ class PageFiles:
         return f"{PREFIX}/{self.version}/{name}"
 
 
-def page_files(folder: Path) -> PageFiles:
-    """Every file below `folder` whose type is in TYPES, read now; of other types none is served."""
+def page_files(folder: Path, made: Mapping[str, bytes] | None = None) -> PageFiles:
+    """Every file below `folder` whose type is in TYPES, read now, and those `made` otherwise, by name; of other types
+    none is served."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix in TYPES)
-    content = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+    content = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()} | dict(made or {})
     digest = hashlib.sha256()
     for name, data in content.items():
         digest.update(f"{name}\0{len(data)}\0".encode() + data)

@@ -1,41 +1,65 @@
-"""The facts of a pair's card as HTML. Every text is escaped; styles are in static/page.css."""
+"""The About screen: how to read the page, and the facts of a pair's card."""
 
+import re
 from dataclasses import asdict
-from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 from jpegdl.analysis.results.paper import PAPER
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import ARMS
-from jpegdl.ui.fragments import ARM_NAMES, definitions
+from jpegdl.ui.rendering import render
+from jpegdl.ui.trays import ASSETS
+
+ARM_NAMES = {"baseline": "Baseline", "jpegdl": "JPEG-DL"}
 
 # Data sets of which ImageNet's training set holds pictures, some or all.
 _SEEN_IN_IMAGENET = ("cub50", "cub200", "stanford_dogs", "imagenette", "imagenet")
 
 
-def about_pair(card: PairCard) -> str:
-    """The card's facts, and where its training departed from the recipe of its name."""
+class Licence(NamedTuple):
+    """A row of assets/LICENSES.md."""
+
+    file: str
+    shows: str
+    author: str
+    licence: str
+    address: str
+
+
+def about(card: PairCard) -> str:
+    """HTML: the card's facts, where its training departed from the recipe of its name, how to read the page."""
     data = card.dataset
     pictures = ", ".join(f"{count} {part}" for part, count in asdict(data.pictures).items())
     devices = " and ".join(dict.fromkeys(card.training[arm].device for arm in ARMS))
     minutes = ", ".join(f"{ARM_NAMES[arm]} {card.training[arm].seconds / 60:.0f} min" for arm in ARMS)
-    facts = definitions(
-        [
-            ("Pair", card.title, ""),
-            ("Data", data.title, f"{len(card.class_names)} classes; {data.source}"),
-            ("Licence of the data", data.licence, ""),
-            ("Split", data.split, f"pictures: {pictures}"),
-            ("Network", card.architecture, f"input {card.input_size} × {card.input_size} pixels"),
-            ("First weights", *_start(card)),
-            ("JPEG layer", *_layer(card)),
-            ("Recipe", *_recipe(card)),
-            ("Training", f"{card.recipe.epochs} epochs", f"batches of {card.recipe.batch_size} pictures"),
-            ("Seed", str(card.seed), _seeds(card)),
-            ("Device", devices, minutes),
-            *(("Known flaw", flaw, "until this pair is trained again") for flaw in card.flaws),
-        ]
-    )
-    return f'<div class="jx jx-about">{facts}{_departures(card)}</div>'
+    facts = [
+        ("Data", data.title, f"{len(card.class_names)} classes; {data.source}"),
+        ("Licence of the data", data.licence, ""),
+        ("Split", data.split, f"pictures: {pictures}"),
+        ("Network", card.architecture, f"input {card.input_size} × {card.input_size} pixels"),
+        ("First weights", *_start(card)),
+        ("JPEG layer", *_layer(card)),
+        ("Recipe", *_recipe(card)),
+        ("Training", f"{card.recipe.epochs} epochs", f"batches of {card.recipe.batch_size} pictures"),
+        ("Seed", str(card.seed), _seeds(card)),
+        ("Device", devices, minutes),
+        *(("Known flaw", flaw, "until this pair is trained again") for flaw in card.flaws),
+    ]
+    departures = [
+        (field.replace("_", " "), _setting(paper), _setting(getattr(card.recipe, field)))
+        for field, paper in card.departures.items()
+    ]
+    return render("about.html", title=card.title, facts=facts, departures=departures, licences=licences())
+
+
+def licences() -> list[Licence]:
+    """Authors and licences of the example pictures."""
+    found = []
+    for line in (ASSETS / "LICENSES.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if re.match(r"\| \S+\.(jpg|png) \|", line) and (link := re.fullmatch(r"\[(.+)\]\((\S+)\)", cells[3])):
+            found.append(Licence(cells[0], cells[1], cells[2], link[1], link[2]))
+    return found
 
 
 def _start(card: PairCard) -> tuple[str, str]:
@@ -69,20 +93,8 @@ def _seeds(card: PairCard) -> str:
     return f"of the networks shown; also trained: {others}"
 
 
-def _departures(card: PairCard) -> str:
-    if not card.departures:
-        return "<p>Trained by its recipe, without departures.</p>"
-    rows = "".join(
-        f'<tr><th scope="row">{escape(field.replace("_", " "))}</th><td>{_setting(paper)}</td>'
-        f"<td>{_setting(getattr(card.recipe, field))}</td></tr>"
-        for field, paper in card.departures.items()
-    )
-    return (
-        '<table class="jx-departures"><caption>Departures from the recipe</caption><thead><tr>'
-        '<th scope="col">Setting</th><th scope="col">Recipe</th><th scope="col">This pair</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table>"
-    )
-
-
 def _setting(value: Any) -> str:
-    return escape(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+__all__ = ["about", "licences"]

@@ -1,55 +1,80 @@
-"""The Tables screen of a pair: heat maps as HTML, files to download, numbers."""
+"""The Tables screen of a pair: heat maps of all tables, and files to take away."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from jpegdl.analysis.compression import table_hardness
-from jpegdl.codec.jpegfile import STANDARD_TABLES, cjpeg_qtables_text, integer_tables, tables_csv, tables_json
+from jpegdl.analysis.numbers import named_tables
+from jpegdl.codec.jpegfile import cjpeg_qtables_text, tables_csv, tables_json
 from jpegdl.pairs.checkpoints import ModelPair
-from jpegdl.server.results import save_bytes
-from jpegdl.ui.heatmaps import tables_section
+from jpegdl.ui.compare import Chosen
+from jpegdl.ui.heatmaps import hardness_scale, heatmap, legend, log_ticks, ratio_scale, short_number, step_scale
+from jpegdl.ui.rendering import data_address, render
+
+_TITLES = {
+    "learned": ("Learned", ""),
+    "initial": ("Initial", "before training"),
+    "standard": ("Standard", "JPEG Annex K, quality 50"),
+}
+_GROUPS = ("Luma (brightness)", "Chroma (colour)")
 
 
-class ShownTables(NamedTuple):
-    """Values of the Tables screen's outputs, in the order of the page's components."""
-
-    html: str
-    text: str  # path: cjpeg -qtables
-    json: str  # path
-    csv: str  # path
-    numbers: dict[str, Any]
-
-
-def show_tables(pair: ModelPair, folder: Path, upload: Sequence[ArrayLike] | None = None) -> ShownTables:
-    """Learned, initial and standard tables, and the visitor's own file's if given; download files go to `folder`."""
-    tables = named_tables(pair)
-    learned = tables["learned"]
-    numbers = {name: table.tolist() for name, table in tables.items()}
-    numbers["learned as in a .jpg"] = integer_tables(learned).tolist()
-    return ShownTables(
-        html=tables_html(pair, upload),
-        text=save_bytes(cjpeg_qtables_text(learned).encode(), f"{pair.card.name}-qtables.txt", folder),
-        json=save_bytes(tables_json(tables).encode(), f"{pair.card.name}-tables.json", folder),
-        csv=save_bytes(tables_csv(learned).encode(), f"{pair.card.name}-learned.csv", folder),
-        numbers=numbers,
+def tables(pair: ModelPair, upload: Chosen | None = None) -> str:
+    """HTML: learned, initial and standard tables, their ratio, hardness, and the tables of a visitor's own .jpg."""
+    named = named_tables(pair)
+    steps = {_TITLES[name]: np.asarray(named[name], dtype=np.float64) for name in _TITLES}
+    own: Sequence[ArrayLike] = (upload.file_tables or ())[:2] if upload else ()
+    if len(own):
+        steps["Your file", "as it was uploaded"] = np.asarray(own, dtype=np.float64)
+    ratio = steps[_TITLES["learned"]] / steps[_TITLES["initial"]]
+    hardness = np.asarray(table_hardness(pair), dtype=np.float64)
+    scales = step_scale(steps.values()), ratio_scale(ratio), hardness_scale(hardness)
+    return render(
+        "tables.html",
+        title=pair.card.title,
+        legends=[
+            legend("heat", log_ticks(scales[0]), "Steps, in grey levels, one scale for all step tables."),
+            legend(
+                "difference",
+                [
+                    (0.0, f"÷ {short_number(scales[1].maximum)}"),
+                    (0.5, "same"),
+                    (1.0, f"× {short_number(scales[1].maximum)}"),
+                ],
+                "Learned / initial: orange became finer in training, purple coarser.",
+            ),
+            legend(
+                "heat",
+                log_ticks(scales[2]),
+                "Hardness α·q²: near 0.7 values pass almost unchanged; from 10, and far below 0.7, they are rounded.",
+            ),
+        ],
+        groups=[
+            (
+                group,
+                [
+                    *(
+                        heatmap(shown[index], title=title, caption=caption, scale=scales[0], unit="grey levels")
+                        for (title, caption), shown in steps.items()
+                        if index < len(shown)
+                    ),
+                    heatmap(ratio[index], title="Learned / initial", scale=scales[1], unit="times"),
+                    heatmap(hardness[index], title="Hardness", caption="α·q²", scale=scales[2], unit=""),
+                ],
+            )
+            for index, group in enumerate(_GROUPS)
+        ],
+        files=[
+            (label, f"{pair.card.name}-{name}", data_address(text.encode("utf-8"), kind))
+            for label, name, kind, text in (
+                ("Learned tables for cjpeg -qtables", "qtables.txt", "text/plain", cjpeg_qtables_text(pair.tables[0])),
+                ("Learned tables as CSV", "learned.csv", "text/csv", tables_csv(pair.tables[0])),
+                ("All tables as JSON", "tables.json", "application/json", tables_json(named)),
+            )
+        ],
     )
 
 
-def tables_html(pair: ModelPair, upload: Sequence[ArrayLike] | None = None) -> str:
-    tables = named_tables(pair)
-    return tables_section(
-        learned=tables["learned"], initial=tables["initial"], hardness=table_hardness(pair), upload=upload
-    )
-
-
-def named_tables(pair: ModelPair) -> dict[str, NDArray[Any]]:
-    """The first round's tables and what they are compared with, each (2, 8, 8): luma, chroma; grey levels."""
-    return {
-        "learned": pair.tables[0],
-        "initial": np.asarray(pair.card.initial_tables[0], dtype=np.float32),
-        "standard": STANDARD_TABLES,
-    }
+__all__ = ["tables"]

@@ -1,0 +1,41 @@
+"""The Evidence screen: for all pairs and controls the numbers of docs/results.md, as tables on the page."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from jpegdl.analysis.results.evidence import evidence
+from jpegdl.analysis.results.findings import Counted, Evidence
+from jpegdl.pairs.card import PairCard, card_from_json
+from jpegdl.ui.rendering import render
+
+RECORDS = Path(__file__).parents[2] / "docs" / "results"  # cards of runs whose weights are not kept
+
+OUTCOMES = ("both", "only_baseline", "only_jpegdl", "neither")  # what a picture can show, as the cards count it
+_OUTCOME_NAMES = ("both right", "only the baseline right", "only JPEG-DL right", "neither right")
+
+
+def gather_evidence(cards: Iterable[PairCard], records: Path = RECORDS) -> Evidence:
+    """What is known about the pairs that are shown, and about the runs whose cards lie in `records`."""
+    kept = [card_from_json(path.read_text(encoding="utf-8")) for path in sorted(records.glob("*.json"))]
+    return evidence(cards, kept)
+
+
+def evidence_screen(found: Evidence, name: str) -> str:
+    """HTML, with the pair of this name first."""
+    ordered = sorted(found.runs, key=lambda run: (not run.shipped or run.name != name, not run.shipped))
+    return render(
+        "evidence.html",
+        runs=ordered,
+        shown=[run for run in ordered if run.shipped],
+        current=next((run for run in found.runs if run.shipped and run.name == name), None),
+        claims=found.claims,
+        counts_of=counts_of,
+    )
+
+
+def counts_of(counted: Counted) -> list[tuple[str, str, int]]:
+    """(key, name, number) of the four counts."""
+    return [(key, name, getattr(counted, key)) for key, name in zip(OUTCOMES, _OUTCOME_NAMES, strict=True)]
+
+
+__all__ = ["OUTCOMES", "evidence_screen", "gather_evidence"]
