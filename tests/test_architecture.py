@@ -17,7 +17,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "pairs": ("jpegdl.codec",),
     "analysis": ("jpegdl.codec", "jpegdl.pairs"),
     "training": ("jpegdl.codec", "jpegdl.pairs"),
-    "server": ("jpegdl.pairs",),
+    "server": ("jpegdl.codec.segments", "jpegdl.pairs"),
     "ui": ("jpegdl.codec", "jpegdl.pairs", "jpegdl.analysis", "jpegdl.server"),
     "commands": ("jpegdl.codec", "jpegdl.pairs", "jpegdl.analysis", "jpegdl.training"),
 }

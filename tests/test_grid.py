@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from jpegdl.analysis.grid import evaluate_grid
-from jpegdl.codec.jpegfile import ZIGZAG
 from jpegdl.codec.layer import JPEGLayer
 from jpegdl.codec.quantizer import Quantizer, soft_quantize, soft_quantize_all_levels
+from jpegdl.codec.segments import ZIGZAG
 from jpegdl.codec.variants import clip, cubic
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import ModelPair

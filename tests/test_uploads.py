@@ -2,6 +2,8 @@
 
 import io
 import os
+import shutil
+import subprocess
 import time
 import tracemalloc
 import warnings
@@ -98,6 +100,27 @@ def test_file_tables_are_the_files_own_in_row_major_order(tmp_path, quality):
     tables = upload(tmp_path, data).file_tables
     assert tables is not None
     assert np.array_equal(np.array(tables), np.array(read_tables(data)))
+
+
+@pytest.mark.skipif(shutil.which("cjpeg") is None, reason="cjpeg (libjpeg-turbo-progs) is not installed")
+def test_file_tables_are_those_of_luma_and_chroma_whatever_their_numbers(tmp_path):
+    source = io.BytesIO()
+    picture().convert("RGB").save(source, "PPM")
+
+    def tables(*switches: str) -> np.ndarray:
+        run = subprocess.run(["cjpeg", *switches], input=source.getvalue(), check=True, capture_output=True)
+        return np.array(upload(tmp_path, run.stdout).file_tables)
+
+    plain, exchanged = tables("-quality", "90,50"), tables("-quality", "90,50", "-qslots", "1,0")
+    assert np.array_equal(exchanged, plain[::-1])
+    assert tables("-quality", "90,50", "-rgb").size == 0  # red, green and blue have no luma
+
+
+def test_a_film_behind_a_jpeg_and_a_thumbnail_in_it_are_no_passes(tmp_path):
+    thumbnail = saved(picture(), "JPEG", progressive=True) * 12
+    photo = saved(picture(), "JPEG", exif=b"Exif\0\0" + thumbnail[:60_000])
+    result = upload(tmp_path, photo + b"\0\0\0\x18ftypmp42" + b"\xff\xda\x00\x08" * 5000)
+    assert (result.format, result.image.size) == ("JPEG", picture().size)
 
 
 def test_file_tables_keep_an_uneven_table_the_right_way_up(tmp_path):

@@ -9,25 +9,20 @@ standard, so a learned step is an ordinary table entry. Table 0 is luma, table 1
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
+
+from jpegdl.codec.segments import tables_by_number
+
+if TYPE_CHECKING:  # Pillow is imported where a file is written: the layer does without
+    from PIL import Image
 
 TABLE_NAMES = ("luma", "chroma")
 
-
-def _zigzag() -> NDArray[np.int64]:
-    """(64,) row-major index of each entry, in the order of a file (ITU-T T.81, figure 5)."""
-    cells = [(row, column) for row in range(8) for column in range(8)]
-    cells.sort(key=lambda cell: (sum(cell), cell[sum(cell) % 2 == 0]))
-    return np.array([8 * row + column for row, column in cells])
-
-
-ZIGZAG = _zigzag()
 
 # ITU-T T.81 (1992), Annex K, tables K.1 and K.2: libjpeg at quality 50. (2, 8, 8), row = vertical frequency.
 STANDARD_TABLES = np.array(
@@ -95,7 +90,7 @@ def integer_tables(tables: ArrayLike) -> NDArray[np.int64]:
     return np.rint(_checked(tables)).clip(1, 255).astype(np.int64)
 
 
-def encode(image: Image.Image, tables: ArrayLike) -> JPEGFile:
+def encode(image: "Image.Image", tables: ArrayLike) -> JPEGFile:
     """An RGB picture as a baseline 4:4:4 JFIF file with these steps (2, 8, 8), rounded as a file needs it."""
     if image.mode != "RGB":
         raise ValueError(f"an RGB picture is needed, got mode {image.mode}; convert it first")
@@ -114,22 +109,8 @@ def encode(image: Image.Image, tables: ArrayLike) -> JPEGFile:
 
 
 def read_tables(data: bytes) -> list[NDArray[np.int64]]:
-    """A JPEG file's quantization tables in table-number order, each (8, 8), row = vertical frequency.
-
-    Reads the DQT segments before the first scan, 8-bit or 16-bit; usually two tables, luma and chroma.
-    """
-    tables = {}
-    for marker, payload in _segments(data):
-        while marker == 0xDB and payload:
-            precision, number = payload[0] >> 4, payload[0] & 15
-            entries = np.frombuffer(payload[1 : 65 + 64 * precision], dtype=">u2" if precision else "u1")
-            if precision > 1 or len(entries) != 64:
-                raise ValueError("a quantization table is cut off or has an unknown precision; use a complete file")
-            table = np.empty(64, dtype=np.int64)
-            table[ZIGZAG] = entries
-            tables[number] = table.reshape(8, 8)
-            payload = payload[65 + 64 * precision :]
-    return [tables[number] for number in sorted(tables)]
+    """A JPEG file's quantization tables in table-number order, each (8, 8), row = vertical frequency."""
+    return [table for _, table in sorted(tables_by_number(data).items())]
 
 
 def cjpeg_qtables_text(tables: ArrayLike) -> str:
@@ -172,8 +153,10 @@ def _checked(tables: ArrayLike) -> NDArray[np.float64]:
     return steps
 
 
-def _write(image: Image.Image, tables: NDArray[np.int64]) -> tuple[bytes, bool]:
+def _write(image: "Image.Image", tables: NDArray[np.int64]) -> tuple[bytes, bool]:
     """The bytes of a baseline file, and whether its Huffman codes are optimized."""
+    from PIL import Image
+
     pixels = Image.fromarray(np.asarray(image))  # without metadata: Pillow would copy a comment into the file
     qtables = [table.ravel().tolist() for table in tables]  # row-major; never with quality=, which rescales them
     try:
@@ -184,25 +167,3 @@ def _write(image: Image.Image, tables: NDArray[np.int64]) -> tuple[bytes, bool]:
         file = io.BytesIO()
         pixels.save(file, "JPEG", qtables=qtables, subsampling=0)
         return file.getvalue(), False
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(marker, payload) of each header segment up to the first scan (ITU-T T.81, B.1.1)."""
-    if not data.startswith(b"\xff\xd8"):
-        raise ValueError(f"not a JPEG file: it starts with {data[:4]!r} instead of FF D8; give a .jpg file's bytes")
-    at = 2
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:
-            raise ValueError(f"no JPEG marker at byte {at} of {len(data)}; use a complete, undamaged file")
-        marker = data[at + 1]
-        if marker in (0xDA, 0xD9):  # start of scan, end of image
-            return
-        if marker == 0xFF or 0xD0 <= marker <= 0xD7 or marker == 0x01:  # fill byte; markers without a length
-            at += 1 if marker == 0xFF else 2
-            continue
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if length < 2 or at + 2 + length > len(data):
-            break
-        yield marker, data[at + 4 : at + 2 + length]
-        at += 2 + length
-    raise ValueError(f"the JPEG header ends after {len(data)} bytes, before any picture data; use a complete file")

@@ -9,8 +9,10 @@ import logging
 import os
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image
 
+from jpegdl.codec.segments import count_scans, tables_by_component
 from jpegdl.pairs.pictures import upright
 
 MAX_BYTES = 10 * 1024 * 1024  # one file; the web server's own limit is the same
@@ -45,9 +47,9 @@ class Upload:
     """A picture that passed every check.
 
     image: 8-bit RGB, upright, without metadata. notes: what was done to it, one sentence each.
-    file_tables: a JPEG file's own quantization tables in table-number order (usually luma, chroma), 8 x 8,
-    row = vertical frequency, in grey levels per step; they belong to the picture as stored, before any turn.
-    None if the file is not a JPEG.
+    file_tables: a JPEG file's own quantization tables, of luma (or grey), of Cb, and of Cr if it has another, 8 x 8,
+    row = vertical frequency, in grey levels per step; they belong to the picture as stored, before any turn. None
+    stored as RGB or CMYK, which have no luma; None in place of them all if the file is not a JPEG.
     format: "JPEG", "PNG" or "WEBP".
     """
 
@@ -62,9 +64,7 @@ def read_upload(path: str | os.PathLike[str] | None) -> Upload:
     data = _read_bytes(path)
     if not _starts_like_a_picture(data):
         raise Refused(NOT_A_PICTURE)
-    # Coded data holds these two bytes only where a scan starts. Metadata can hold them by chance, once in
-    # 65,536 bytes: a wrong refusal would take 6 MB of it.
-    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MAX_SCANS:
+    if data.startswith(b"\xff\xd8") and count_scans(data) > MAX_SCANS:
         raise Refused(TOO_MANY_SCANS)
     try:
         return _decode(data)
@@ -107,7 +107,7 @@ def _decode(data: bytes) -> Upload:
     with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
         _check_size(*opened.size)
         kind = "JPEG" if opened.format == "MPO" else str(opened.format)
-        tables = _file_tables(opened) if kind == "JPEG" else None
+        tables = _file_tables(data) if kind == "JPEG" else None
         picture = upright(opened)
     return Upload(image=picture.image, notes=picture.notes, file_tables=tables, format=kind)
 
@@ -122,11 +122,12 @@ def _check_size(width: int, height: int) -> None:
         )
 
 
-def _file_tables(opened: Image.Image) -> tuple[Table, ...]:
-    quantization: dict[int, list[int]] = getattr(opened, "quantization", {})  # row-major since Pillow 8.3
-    return tuple(
-        tuple(tuple(quantization[number][row * 8 : row * 8 + 8]) for row in range(8)) for number in sorted(quantization)
-    )
+def _file_tables(data: bytes) -> tuple[Table, ...]:
+    found = tables_by_component(data)
+    names = [name for name in ("grey", "Y", "Cb", "Cr") if name in found] if "M" not in found else []
+    if "Cr" in found and np.array_equal(found["Cr"], found["Cb"]):
+        names.remove("Cr")
+    return tuple(tuple(tuple(row) for row in found[name].tolist()) for name in names)
 
 
 __all__ = ["Refused", "Upload", "read_upload"]
