@@ -1,5 +1,6 @@
 """The README's promises: the Space's front matter, commands, dependencies and links."""
 
+import fnmatch
 import re
 import shlex
 import tomllib
@@ -7,16 +8,19 @@ from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from packaging.specifiers import SpecifierSet
 
 from jpegdl.__main__ import parser
 from jpegdl.analysis.attacks import ART
+from jpegdl.analysis.panels import NAMES
 from jpegdl.pairs.card import card_from_json
 from jpegdl.pairs.weights import PACKAGES
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.readers import READERS
+from tests.running import shared_app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -219,3 +223,26 @@ def test_citation_names_this_version_and_the_paper() -> None:
     assert citation["license"] == PROJECT["license"]
     assert "2410.07081" in paper["url"]
     assert all(author["family-names"] in README for author in paper["authors"])
+
+
+def test_the_script_of_the_readme_runs_as_it_stands(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = README.split("<!-- api -->\n```python\n")[1].split("```\n<!-- /api -->")[0]
+    address = re.findall(r'Client\("(http[^"]+)"\)', script)
+    app = shared_app(pytestconfig, tmp_path_factory.mktemp("app"))
+    found: dict[str, Any] = {}
+    exec(compile(script.replace(address[0], app.url), "README.md", "exec"), found)
+    numbers, files = found["numbers"], found["files"]
+    assert numbers["settings"] == {
+        "target": "shared",
+        "true_class": "iris",
+        "stage": "stage 4 (last)",
+        "quantizer": "five levels",
+    }
+    assert f"{numbers['arms']['jpegdl']['answer']} " in capsys.readouterr().out
+    assert {Path(path).name for path in files.values()} == set(files) == set(NAMES)
+    described = re.findall(r"`([\w*-]+\.(?:png|jpg))`", section("Call it from a script"))
+    assert all(fnmatch.filter(files, pattern) for pattern in described)
+    assert np.shape(found["tables"]["learned"]) == (2, 8, 8)
+    assert {facts["pair"] for facts in found["pairs"]} >= {"flowers17-resnet18", "cifar100-resnet32"}
