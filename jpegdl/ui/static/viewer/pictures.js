@@ -32,12 +32,15 @@ export function raster(width, height, colourOf) {
   const { canvas, context } = sheet(width, height);
   const image = context.createImageData(width, height);
   for (let i = 0; i < width * height; i++) {
-    const [red, green, blue] = colourOf(i);
-    image.data.set([red, green, blue, 255], 4 * i);
+    const colour = colourOf(i);
+    for (let channel = 0; channel < 3; channel++) image.data[4 * i + channel] = colour[channel];
+    image.data[4 * i + 3] = 255;
   }
   context.putImageData(image, 0, 0);
   return canvas;
 }
+
+const grey = (level) => [level, level, level];
 
 /** JPEG-DL minus baseline in brightness, in the colours of differences; full colour at +-128 / gain. */
 function brightnessDifference(size, given, reconstruction, colours) {
@@ -82,7 +85,7 @@ export async function decodePictures({ size, pictures }, palette) {
     jpegdl: reconstruction.canvas,
     brightness: brightnessDifference(size, levels.baseline, levels.jpegdl, palette.difference),
     colour: colourDifference(size, given.bytes, reconstruction.bytes),
-    ground: raster(size, size, (i) => Array(3).fill(DARKEST + CONTRAST * levels.baseline[i])),
+    ground: raster(size, size, (i) => grey(DARKEST + CONTRAST * levels.baseline[i])),
     means: { baseline: blockMeans(levels.baseline, size), jpegdl: blockMeans(levels.jpegdl, size) },
   };
 }

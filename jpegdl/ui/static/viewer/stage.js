@@ -24,11 +24,7 @@ export function createStage(state, act) {
   const verdict = element("div", { class: "jxv-verdict" });
   const words = element("div", { class: "jxv-words" });
   const readings = element("div", { class: "jxv-readings" });
-  const fit = element("button", {
-    type: "button",
-    "aria-label": stage.whole,
-    onclick: () => act.look({ place: WHOLE }),
-  });
+  const fit = element("button", { type: "button", onclick: () => act.look({ place: WHOLE }) });
   const live = element("div", { class: "jxv-live", "aria-live": "polite", "aria-atomic": "true" });
   const zoomBy = (factor) => act.look({ place: zoomed(state.place, factor, state.cursor ?? undefined) });
   const modes = radioGroup({
@@ -183,6 +179,7 @@ export function createStage(state, act) {
     panes.draw();
     if (row === "looks") rulers.draw();
     fit.textContent = state.place.zoom > 1 ? texts.zoom(state.place.zoom) : stage.fit;
+    fit.setAttribute("aria-label", `${fit.textContent}, ${stage.whole}`);
     readings.replaceChildren(...readingsOf(state, row));
   }
 

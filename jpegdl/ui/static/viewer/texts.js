@@ -62,7 +62,7 @@ export const TEXTS = {
     zoom: "Zoom",
     zoomIn: "Zoom in",
     zoomOut: "Zoom out",
-    whole: "Whole picture",
+    whole: "whole picture",
     fit: "fit",
     divider: "Divider: how much of the baseline is seen",
     hint: "Point at the picture, or tap it, to read both values.",
