@@ -12,6 +12,7 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
 from threading import Thread
+from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
@@ -20,7 +21,7 @@ from tests.viewer.payloads import FACTS, colours, payload
 
 ROOT = Path(__file__).parents[1]
 CASES = ((32, 8), (128, 4), (224, 7), (224, 28))  # pixels along a side, cells along a side of its maps
-WINDOW = {"viewport": {"width": 1320, "height": 900}, "device_scale_factor": 2}
+WINDOW: dict[str, Any] = {"viewport": {"width": 1320, "height": 900}, "device_scale_factor": 2}
 FRAME = "const frame = () => new Promise(done => requestAnimationFrame(() => setTimeout(done)));"
 SHOWN = FRAME + "await table.show(result, facts); await frame();"
 # Arrows move the cursor back and forth, plus and minus the zoom: each draws all six pictures in the next frame.

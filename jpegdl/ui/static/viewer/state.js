@@ -1,6 +1,6 @@
 /** What the viewer knows at one moment: one result, the options that an address may hold, and where somebody looks. */
 
-import { allMaps, COLUMNS, limitOf } from "./maps.js";
+import { allMaps, limitOf } from "./maps.js";
 import { decodePictures } from "./pictures.js";
 import { WHOLE } from "./place.js";
 
@@ -71,5 +71,3 @@ export const armShown = (state, column) => state.peek ?? column;
 
 /** The arm that a held finger shows instead. */
 export const peeked = (column) => (column === "baseline" ? "jpegdl" : "baseline");
-
-export { COLUMNS };

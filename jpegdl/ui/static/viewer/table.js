@@ -13,8 +13,9 @@ import { radioGroup } from "./choices.js";
 import { palette } from "./colours.js";
 import { createRow } from "./columns.js";
 import { element, mark } from "./dom.js";
+import { COLUMNS } from "./maps.js";
 import { createStage } from "./stage.js";
-import { checkedOptions, COLUMNS, firstClass, loaded, lookAway, newState } from "./state.js";
+import { checkedOptions, firstClass, loaded, lookAway, newState } from "./state.js";
 import { TEXTS, withTexts } from "./texts.js";
 
 const [WIDE, COLUMNS_FROM] = [54, 35]; // rem: words beside the pictures, three columns; below, one card with a switch
