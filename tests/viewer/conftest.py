@@ -115,6 +115,14 @@ def options(page: Page) -> dict[str, Any]:
     return page.evaluate("table.options()")
 
 
+def becomes(page: Page, **wanted: Any) -> None:
+    """Wait until the options are these and painted: a tap is a click only when the browser has recognised it."""
+    page.wait_for_function(
+        "w => Object.entries(w).every(([name, value]) => table.options()[name] === value)", arg=wanted
+    )
+    drawn(page)
+
+
 def set_options(page: Page, **changes: Any) -> None:
     page.evaluate("changes => table.set(changes)", changes)
     drawn(page)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.viewer.conftest import PHONE, SHOW, OpenViewer, drawn, options, pixels, set_options, view
+from tests.viewer.conftest import PHONE, SHOW, OpenViewer, becomes, drawn, options, pixels, set_options, view
 from tests.viewer.fingers import Fingers, middle
 from tests.viewer.payloads import FACTS, payload
 
@@ -128,7 +128,7 @@ def test_every_way_to_compare_works_by_touch_alone(open_viewer):
     page = open_viewer(payload(), **PHONE)
     fingers = Fingers(page)
     page.get_by_role("button", name="Enlarge: What it is given").tap()
-    assert state(page) == ("given", "slide", "baseline")
+    becomes(page, row="given", mode="slide")
     slider = page.get_by_role("slider")
     assert slider.get_attribute("aria-orientation") == "vertical"  # the line lies flat, it moves up and down
     before = pixels(pane(page))
@@ -141,18 +141,18 @@ def test_every_way_to_compare_works_by_touch_alone(open_viewer):
     assert changed.max() == pytest.approx(len(after) / 2, abs=3)
 
     page.get_by_role("radio", name="Blink").tap()
-    drawn(page)
+    becomes(page, mode="blink", front="baseline")
     baseline = pixels(pane(page))
     pane(page).tap()
-    assert state(page) == ("given", "blink", "jpegdl")
+    becomes(page, mode="blink", front="jpegdl")
     assert (pixels(pane(page)) != baseline).any()
     page.get_by_role("radio", name="Side by side").tap()
+    becomes(page, mode="side")
     assert [label.split(" ")[0] for label in labels(page)] == ["Baseline", "JPEG-DL"]
     page.get_by_role("radiogroup", name="How to compare").get_by_role("radio", name="Difference").tap()
-    drawn(page)
+    becomes(page, mode="difference")
     pane(page).tap()
-    drawn(page)
-    assert "levels" in page.locator(".jxv-stage .jxv-readings").inner_text()
+    expect(page.locator(".jxv-stage .jxv-readings")).to_contain_text("levels")
 
     x, y = middle(pane(page))
     fingers.put((x - 30, y), (x + 30, y))
@@ -160,11 +160,11 @@ def test_every_way_to_compare_works_by_touch_alone(open_viewer):
         fingers.move((x - 30 - 10 * step, y), (x + 30 + 10 * step, y))
     fingers.lift()
     drawn(page)
-    assert page.get_by_role("button", name="Whole picture").inner_text() == "×3.0"
+    expect(page.get_by_role("button", name="Whole picture")).to_have_text("×3.0")
     page.get_by_role("button", name="8 × 8 grid").tap()
-    assert options(page)["grid"] is True
+    becomes(page, grid=True)
     page.get_by_role("button", name="Close").tap()
-    assert page.get_by_role("dialog").count() == 0
+    expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def test_a_mouse_slides_and_zooms_without_any_key(open_viewer):

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
-from tests.viewer.conftest import COLUMNS, PHONE, SHOW, OpenViewer, drawn, options, pixels, set_options, view
+from tests.viewer.conftest import COLUMNS, PHONE, SHOW, OpenViewer, becomes, drawn, options, pixels, set_options, view
 from tests.viewer.fingers import HELD, Fingers, middle
 from tests.viewer.payloads import FACTS, payload
 
@@ -123,22 +123,20 @@ def test_holding_a_picture_shows_the_other_network_until_it_is_let_go(open_viewe
     own, caption = pixels(place), view(page, "given", "jpegdl").locator(".jxv-caption")
     assert caption.inner_text().endswith("hold: Baseline")
     with fingers.hold(page, middle(place)):
-        assert "Baseline: the picture" in caption.inner_text()
+        expect(caption).to_contain_text("Baseline: the picture")
         assert (pixels(place) != own).any()
+    expect(caption).to_contain_text("soft reconstruction")
     drawn(page)
-    assert "soft reconstruction" in caption.inner_text()
     assert (pixels(place) == own).all()
 
 
 def test_a_tap_reads_a_value_and_a_scroll_neither_reads_nor_holds(open_viewer):
     page = open_viewer(payload(), **PHONE)
-    place = canvas(page, "looks", "jpegdl")
+    place, reading = canvas(page, "looks", "jpegdl"), view(page, "looks", "jpegdl").locator(".jxv-reading")
     place.tap()
-    drawn(page)
-    assert "%" in view(page, "looks", "jpegdl").locator(".jxv-reading").inner_text()
+    expect(reading).to_contain_text("%")
     place.tap()
-    drawn(page)
-    assert "hold" in view(page, "looks", "jpegdl").locator(".jxv-reading").inner_text()
+    expect(reading).to_contain_text("hold")
     fingers = Fingers(page)
     page.evaluate("scrollTo(0, 0)")
     x, y = middle(canvas(page, "given", "jpegdl"))
@@ -148,7 +146,7 @@ def test_a_tap_reads_a_value_and_a_scroll_neither_reads_nor_holds(open_viewer):
     page.wait_for_timeout(HELD)
     assert "soft reconstruction" in view(page, "given", "jpegdl").locator(".jxv-caption").inner_text()
     fingers.lift()
-    assert page.evaluate("scrollY") > 50
+    page.wait_for_function("scrollY > 50")
     assert "hold" in view(page, "given", "jpegdl").locator(".jxv-reading").inner_text()
 
 
@@ -161,7 +159,7 @@ def test_two_fingers_zoom_all_pictures_and_one_moves_them(open_viewer):
         fingers.move((x - 30 - 10 * step, y), (x + 30 + 10 * step, y))
     fingers.lift()
     drawn(page)
-    assert [float(text[1:]) for text in page.locator(".jxv-reading:visible").all_inner_texts()] == [3.0, 3.0]
+    expect(page.locator(".jxv-reading:visible")).to_have_text(["×3.0", "×3.0"])
     assert page.evaluate("visualViewport.scale") == 1
     before = pixels(canvas(page, "looks", "jpegdl"))
     fingers.put((x, y))
@@ -178,11 +176,11 @@ def test_the_card_shows_the_column_of_its_switch_which_stays_in_reach(open_viewe
     for column in ("Difference", "Baseline", "JPEG-DL"):
         switch.get_by_role("radio", name=column).tap()
         name = column.lower().replace("-", "")
+        becomes(page, column=name)
         shown = page.locator(".jxv-view:visible, .jxv-bars:visible").evaluate_all(
             "all => all.map(v => v.dataset.column)"
         )
         assert shown == [name] * 3
-        assert options(page)["column"] == name
     switch.get_by_role("radio", name="JPEG-DL").press("ArrowRight")
     assert options(page)["column"] == "difference"
     for y in (0, 300, 600):
@@ -329,7 +327,7 @@ def test_a_word_explains_itself_on_tap_inside_the_window(open_viewer):
     page = open_viewer(payload(), **PHONE)
     page.get_by_role("button", name="soft reconstruction").tap()
     note = page.locator(".jxv-popover:visible")
-    assert "blocks of 8 × 8" in note.inner_text()
+    expect(note).to_contain_text("blocks of 8 × 8")
     box = note.bounding_box()
     assert box is not None
     assert box["x"] >= 0
