@@ -1,6 +1,7 @@
 """A small app behind `serve`, on loopback, and what strangers may send to it."""
 
 import asyncio
+import errno
 import http.server
 import json
 import os
@@ -19,10 +20,11 @@ import gradio as gr
 import httpx
 import pytest
 
+from jpegdl.server.door import MIB, Door
 from jpegdl.server.environment import prepare_environment, results_folder
 from jpegdl.server.picture import SafeImage, refusal
 from jpegdl.server.results import save_bytes, save_png
-from jpegdl.server.serving import FILE_SECONDS, MIB, BodyLimit, launch_settings, queue_settings, serve, sweep
+from jpegdl.server.serving import launch_settings, serve
 from jpegdl.server.uploads import MAX_BYTES, NOT_A_PICTURE, UNREADABLE, Refused, read_upload
 from tests.conftest import EXAMPLES, unused_port
 
@@ -146,13 +148,6 @@ def test_60_visitors_with_the_same_picture_all_get_all_of_it(client):
     assert [len(data) for data in downloads if data != whole] == []
 
 
-def test_gradio_deletes_a_result_when_it_is_old(server, client):
-    assert server.demo.delete_cache[1] == FILE_SECONDS
-    _, (shown, _, path) = call(client, file_data(upload(client, example())))
-    known = set().union(*server.demo.temp_file_sets)
-    assert {path, shown["path"]} <= known
-
-
 def test_no_picture_is_answered_by_one_sentence(client):
     kind, error = call(client, None)
     assert (kind, error["title"]) == ("error", "Picture not accepted")
@@ -186,6 +181,7 @@ def test_every_answer_carries_the_protecting_headers(client, path):
     headers = client.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "same-origin"
+    assert "default-src 'self'" in headers["content-security-policy"]
     assert "x-frame-options" not in headers  # a Space is a frame
 
 
@@ -243,8 +239,8 @@ def requests_read(path: str, length: bytes | None) -> tuple[int, int]:
             pass
 
     headers = [(b"content-length", length)] if length else []
-    scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
-    asyncio.run(BodyLimit(app)(scope, receive, send))
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
+    asyncio.run(Door(app, lambda _name: True, {})(scope, receive, send))
     return sent[0]["status"], len(read)
 
 
@@ -269,6 +265,104 @@ def test_uploads_are_refused_while_the_disk_is_full(client, monkeypatch):
 # Cut off
 
 
+def send_raw(client: httpx.Client, head: str, body: bytes) -> socket.socket:
+    connection = socket.create_connection((client.base_url.host, client.base_url.port))
+    connection.sendall(f"{head}\r\nHost: localhost\r\n\r\n".encode() + body)
+    return connection
+
+
+def test_a_body_that_comes_too_slowly_is_broken_off_and_its_file_deleted(server, client, monkeypatch):
+    monkeypatch.setattr("jpegdl.server.door.START_SECONDS", 1)
+    before = files_in(server.folder)
+    head = f"POST /gradio_api/upload HTTP/1.1\r\nContent-Length: {MIB}\r\nContent-Type: {FORM['content-type']}"
+    with send_raw(client, head, form((A_FILE, MIB))[:1000]) as connection:
+        wait_until(lambda: files_in(server.folder) != before)
+        connection.settimeout(10)
+        answer = connection.recv(4096)
+    assert b" 408 " in answer.splitlines()[0]
+    assert b"too slowly" in answer
+    wait_until(lambda: files_in(server.folder) == before)
+
+
+def test_a_slow_but_steady_upload_is_taken(client, monkeypatch):
+    monkeypatch.setattr("jpegdl.server.door.START_SECONDS", 1)
+    whole = form((A_FILE, 60_000))
+
+    def slowly() -> Iterator[bytes]:
+        for start in range(0, len(whole), 10_000):
+            yield whole[start : start + 10_000]
+            time.sleep(0.4)  # 25 kB a second
+
+    assert client.post("/gradio_api/upload", content=slowly(), headers=FORM).status_code == 200
+
+
+def test_a_stream_of_messages_may_take_as_long_as_it_takes(client, monkeypatch):
+    monkeypatch.setattr("jpegdl.server.door.START_SECONDS", 0.2)
+    with client.stream("GET", "/gradio_api/heartbeat/somebody") as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        time.sleep(0.5)
+        assert stream.is_closed is False
+    assert call(client, "still here", "echo") == ("complete", ["still here"])
+
+
+@pytest.mark.parametrize("cut", [-20, -10, 200], ids=["the last boundary", "half of it", "most of it"])
+def test_an_upload_without_its_last_boundary_is_refused_and_leaves_no_file(server, client, cut):
+    before = files_in(server.folder)
+    answer = client.post("/gradio_api/upload", content=form((A_FILE, 1000))[:cut], headers=FORM)
+    assert answer.status_code == 400
+    assert files_in(server.folder) == before
+
+
+def test_a_form_that_breaks_the_progress_bar_is_refused_and_leaves_no_file(server, client):
+    before = files_in(server.folder)
+    body = form((A_FILE, 1000), ('name="no-file"', 10))
+    answer = client.post("/gradio_api/upload?upload_id=abc", content=body, headers=FORM)
+    assert (answer.status_code, "load the page again" in answer.json()["detail"]) == (400, True)
+    assert files_in(server.folder) == before
+
+
+def test_a_disk_that_fills_up_meanwhile_is_said_in_a_sentence(server, client, monkeypatch):
+    async def no_space(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = files_in(server.folder)
+    with monkeypatch.context() as patch:
+        patch.setattr("gradio.route_utils.GradioUploadFile.write", no_space)
+        answer = client.post("/gradio_api/upload", files={"files": ("a.jpg", b"data")})
+    assert (answer.status_code, "no space" in answer.json()["detail"]) == (503, True)
+    assert files_in(server.folder) == before
+    assert upload(client, b"there is room again")
+
+
+@pytest.mark.parametrize("ranges", ["bytes=0-1,5-6", "bytes=0-0," * 500 + "1-2"])
+def test_many_ranges_of_a_file_are_refused_and_one_is_served(client, ranges):
+    path = upload(client, b"0123456789")
+    url = f"/gradio_api/file={path}"
+    assert client.get(url, headers={"range": ranges}).status_code == 416
+    assert client.get(url, headers={"range": "bytes=2-4"}).content == b"234"
+
+
+@pytest.mark.parametrize("origin", ["https://example.com", "null", "http://localhost:1234"])
+def test_a_foreign_page_may_ask_only_as_nobody(client, origin):
+    for answer in (
+        client.get("/config", headers={"origin": origin, "host": "explorer.example"}),
+        client.options("/config", headers={"origin": origin, "access-control-request-method": "GET"}),
+    ):
+        assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_alive_and_ready_are_told_to_proxies(server, client, monkeypatch):
+    assert (client.get("/healthz").status_code, client.get("/readyz").status_code) == (200, 200)
+    monkeypatch.setattr(server.demo._queue, "draining", True)
+    assert (client.get("/healthz").status_code, client.get("/readyz").status_code) == (200, 503)
+    assert "restarted" in client.get("/readyz").json()["reason"]
+    assert (
+        client.post("/gradio_api/queue/join", json={"data": ["a"], "fn_index": 1, "session_hash": "b"}).status_code
+        == 503
+    )
+
+
 def test_an_upload_that_is_cut_off_leaves_no_file(server, client):
     before = files_in(server.folder)
     start = form((A_FILE, 3 * MIB))[: 2 * MIB]
@@ -284,32 +378,6 @@ def wait_until(condition) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
-
-
-def test_the_sweep_deletes_old_parts_and_results_and_nothing_else(tmp_path):
-    results = tmp_path / "results" / "hash"
-    results.mkdir(parents=True)
-    (tmp_path / "hash").mkdir()
-    old = [tmp_path / "tmpabc123", results / "facts.json", results.parent / "a.png", tmp_path / "hash" / "photo.jpg"]
-    young = [tmp_path / "tmpdef456", results / "young.json"]
-    for path in (*old, *young):
-        path.write_bytes(b"")
-    for path in old:
-        os.utime(path, (0, 0))
-    sweep(tmp_path, older_than=3600)
-    assert files_in(tmp_path) == {*young, tmp_path / "hash" / "photo.jpg"}
-
-
-def test_the_server_sweeps_while_it_runs(monkeypatch):
-    swept = threading.Event()
-    monkeypatch.setattr("jpegdl.server.serving.sweep", lambda _folder: swept.set())
-
-    async def run() -> None:
-        async with launch_settings()["app_kwargs"]["lifespan"](None):
-            await asyncio.to_thread(swept.wait, 5)
-
-    asyncio.run(run())
-    assert swept.is_set()
 
 
 # Files and addresses that are not the visitor's
@@ -390,11 +458,6 @@ def test_serving_asks_no_other_host(server, other_hosts):
 # Settings
 
 
-@pytest.mark.parametrize(("seconds", "size"), [(0.1, 256), (0.35, 256), (0.7, 128), (5, 18), (100, 8)])
-def test_nobody_is_let_into_a_queue_that_would_take_minutes(seconds, size):
-    assert queue_settings(seconds)["max_size"] == size
-
-
 def test_host_and_port_are_left_to_the_environment():
     assert {"server_name", "server_port"}.isdisjoint(launch_settings())
 
@@ -425,14 +488,15 @@ print(folder, os.environ["GRADIO_ANALYTICS_ENABLED"], os.environ["OMP_NUM_THREAD
     assert not Path(folder).exists()
 
 
-def test_what_was_set_outside_is_kept(tmp_path):
+def test_the_folder_lies_where_the_environment_says_and_what_was_set_outside_is_kept(tmp_path):
     code = """
 import os
 from jpegdl.server.environment import prepare_environment
 print(prepare_environment(), os.environ["OMP_NUM_THREADS"])
 """
-    assert run_python(code, GRADIO_TEMP_DIR=str(tmp_path), OMP_NUM_THREADS="7") == f"{tmp_path} 7"
-    assert tmp_path.exists()
+    folder, threads = run_python(code, GRADIO_TEMP_DIR=str(tmp_path), OMP_NUM_THREADS="7").split()
+    assert (Path(folder).parent, threads) == (tmp_path, "7")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_preparing_after_gradio_was_imported_is_an_error():

@@ -3,16 +3,15 @@
 Imports neither of them.
 """
 
-import atexit
 import ctypes
 import os
 import platform
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 from jpegdl.pairs.cores import cpu_cores
+from jpegdl.server.folders import make_private_folder, remove_folders_of_dead_runs
 
 SETTINGS = {
     "GRADIO_ANALYTICS_ENABLED": "False",  # neither telemetry nor a version check
@@ -23,42 +22,45 @@ SETTINGS = {
     "GRADIO_SSR_MODE": "False",  # on a Space this variable overrules launch(ssr_mode=False)
 }
 _M_ARENA_MAX = -8  # from glibc's malloc.h
+_folder: Path | None = None
 
 
 def prepare_environment() -> Path:
     """Set what is not set yet, and return the folder for uploads and results; calling it again is harmless.
 
-    The folder is private to this process and removed when it ends (not by a kill). A GRADIO_TEMP_DIR that was set
-    outside is used as it is, and stays.
+    The folder is private to this process and removed when it ends. It lies in GRADIO_TEMP_DIR if that was set outside,
+    else where the system keeps temporary files; what killed processes left there is removed first.
     """
-    if "GRADIO_TEMP_DIR" not in os.environ:
+    global _folder
+    if _folder is None:
         if "gradio" in sys.modules:
             raise RuntimeError("prepare_environment() was called after gradio was imported; call it before")
-        os.environ["GRADIO_TEMP_DIR"] = _private_folder()
-    folder = Path(os.environ["GRADIO_TEMP_DIR"])
+        place = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
+        remove_folders_of_dead_runs(place)
+        _folder = make_private_folder(place)
+        os.environ["GRADIO_TEMP_DIR"] = str(_folder)
+        _set_what_is_not_set(_folder)
+    return _folder
+
+
+def _set_what_is_not_set(folder: Path) -> None:
     # Cached examples are found by the example's path, so those of another checkpoint must not be there.
     settings = {**SETTINGS, "OMP_NUM_THREADS": str(cpu_cores()), "GRADIO_EXAMPLES_CACHE": str(folder / "examples")}
     for name, value in settings.items():
         os.environ.setdefault(name, value)
+    local = [
+        "localhost",
+        "127.0.0.1",
+        "::1",
+    ]  # Gradio asks its own server whether it runs, through a proxy if one is set
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join(dict.fromkeys([*filter(None, os.environ.get(name, "").split(",")), *local]))
     _limit_memory_arenas()
-    return folder
 
 
 def results_folder() -> Path:
     """Where result pictures go: inside Gradio's own folder, from which it serves a file where it lies, uncopied."""
     return prepare_environment() / "results"
-
-
-def _private_folder() -> str:
-    folder = tempfile.mkdtemp(prefix="jpegdl-explorer-")  # readable by this user only
-    owner = os.getpid()
-
-    def remove() -> None:
-        if os.getpid() == owner:  # not when a forked child ends
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
-    return folder
 
 
 def _limit_memory_arenas() -> None:
