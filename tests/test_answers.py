@@ -1,6 +1,7 @@
 """Each question computed once: by the bytes of the picture, within limits, for many who ask at the same time."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -180,6 +181,18 @@ def test_nothing_is_kept_longer_than_promised():
     cache.drop_old()
     assert cache._kept == {}
     assert cache._bytes == 0
+
+
+def test_what_is_too_old_goes_even_if_nobody_asks_again():
+    cache: Cache[bytes] = Cache(limit=100, seconds=0.2, size=len)
+    cache.get("a", lambda: b"a")
+    time.sleep(0.1)
+    cache.get("b", lambda: b"b")
+    assert set(cache._kept) == {"a", "b"}
+    end = time.monotonic() + 10
+    while cache._kept and time.monotonic() < end:
+        time.sleep(0.02)
+    assert cache._kept == {}
 
 
 def test_a_digest_tells_parts_from_their_concatenation():

@@ -63,6 +63,11 @@ def repository_modules() -> list[Module]:
     return [Module(p.relative_to(ROOT).as_posix(), p.read_text(encoding="utf-8")) for p in paths]
 
 
+def benchmark_modules() -> list[Module]:
+    paths = sorted((ROOT / "benchmarks").glob("*.py"))
+    return [Module(p.relative_to(ROOT).as_posix(), p.read_text(encoding="utf-8")) for p in paths]
+
+
 def imports(module: Module) -> Iterator[tuple[ast.AST, str]]:
     """Every imported dotted name, wherever it stands in the file, relative ones made absolute.
 
@@ -197,6 +202,35 @@ def unsafe_torch_loads(modules: Sequence[Module]) -> list[str]:
     return found
 
 
+def text_without_encoding(modules: Sequence[Module]) -> list[str]:
+    """Files read or written as text in whatever encoding the machine has: on some, not UTF-8."""
+    found = []
+    for module in modules:
+        for node in module.nodes:
+            if not isinstance(node, ast.Call) or any(keyword.arg in ("encoding", None) for keyword in node.keywords):
+                continue
+            match node:
+                case ast.Call(func=ast.Attribute(attr="read_text"), args=[]):
+                    found.append(module.at(node, "reads text without encoding"))
+                case ast.Call(func=ast.Attribute(attr="write_text"), args=[_]):
+                    found.append(module.at(node, "writes text without encoding"))
+                case (
+                    ast.Call(func=ast.Name("open"), args=[_, *modes])
+                    | ast.Call(func=ast.Attribute(value=ast.Name(), attr="open"), args=[*modes])
+                ) if opens_text(node, modes):
+                    found.append(module.at(node, "opens text without encoding"))
+    return found
+
+
+def opens_text(call: ast.Call, modes: Sequence[ast.expr]) -> bool:
+    """Whether open(...) or path.open(...) has a text mode; other libraries' `open` are no files of text."""
+    match call.func:
+        case ast.Attribute(value=ast.Name("Image" | "os" | "tarfile" | "zipfile" | "gzip")):
+            return False
+    given = [*modes, *(keyword.value for keyword in call.keywords if keyword.arg == "mode")]
+    return not any(isinstance(mode, ast.Constant) and "b" in str(mode.value) for mode in given)
+
+
 def asserts(modules: Sequence[Module]) -> list[str]:
     return [
         module.at(node, "asserts")
@@ -296,6 +330,10 @@ def test_no_module_has_a_vague_name(modules: list[Module]) -> None:
     assert vague_module_names(modules) == []
 
 
+def test_text_files_are_read_and_written_as_utf_8_everywhere(modules: list[Module]) -> None:
+    assert text_without_encoding([*modules, *benchmark_modules()]) == []
+
+
 def test_torch_load_is_always_weights_only(modules: list[Module]) -> None:
     assert unsafe_torch_loads(modules) == []
 
@@ -358,6 +396,11 @@ def library(name: str) -> Rule:
         (unsafe_torch_loads, "jpegdl/training/loop.py", "import torch\nread = torch.load"),
         (unsafe_torch_loads, "jpegdl/training/loop.py", "from torch import load"),
         (asserts, "jpegdl/codec/dct.py", "assert True"),
+        (text_without_encoding, "jpegdl/pairs/card.py", "path.read_text()"),
+        (text_without_encoding, "jpegdl/pairs/card.py", "Path(name).write_text(text)"),
+        (text_without_encoding, "jpegdl/pairs/card.py", "open(path)"),
+        (text_without_encoding, "jpegdl/pairs/card.py", "open(path, 'w')"),
+        (text_without_encoding, "jpegdl/pairs/card.py", "path.open(mode='a')"),
     ],
 )
 def test_each_rule_reports_a_violation(rule: Rule, path: str, source: str) -> None:
@@ -400,6 +443,8 @@ def test_each_rule_reports_a_violation(rule: Rule, path: str, source: str) -> No
         (prints, "jpegdl/commands/train.py", "print('done')"),
         (unsafe_torch_loads, "jpegdl/training/loop.py", "import torch\ntorch.load('a', weights_only=True)"),
         (unsafe_torch_loads, "jpegdl/pairs/prepare.py", "image.load()"),
+        (text_without_encoding, "jpegdl/pairs/card.py", "path.read_text(encoding='utf-8')\npath.read_bytes()"),
+        (text_without_encoding, "jpegdl/pairs/card.py", "open(path, 'rb')\npath.open('wb')\nImage.open(path)"),
     ],
 )
 def test_no_rule_reports_what_is_allowed(rule: Rule, path: str, source: str) -> None:

@@ -148,13 +148,6 @@ def test_display_keeps_channels_and_axes_in_order():
     assert (pixels(display_picture(array / 255)) == array.transpose(1, 2, 0)).all()
 
 
-@pytest.mark.parametrize(("size", "factor"), [(12, 2), (21, 4), (3, 1)])
-def test_enlarged_display_repeats_whole_pixels(size, factor):
-    array = np.random.default_rng(4).random((3, 4, 6))
-    small, large = pixels(display_picture(array)), pixels(display_picture(array, size=size))
-    assert (large == small.repeat(factor, 0).repeat(factor, 1)).all()
-
-
 def test_residual_is_mid_grey_plus_the_gained_difference():
     second = np.array([0, 4, -4, 200, -200])[None, None] / 255 + np.zeros((3, 1, 1))
     picture = pixels(residual_picture(np.zeros((3, 1, 5)), second, gain=8))

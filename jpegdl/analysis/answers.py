@@ -39,10 +39,6 @@ class Answers:
                 return _asked(found, request)
         return None
 
-    def drop_old(self) -> None:
-        """Forget answers that are too old, which otherwise waits for the next question."""
-        self._cache.drop_old()
-
 
 def digest(*parts: bytes) -> bytes:
     """Of contents, never of names."""

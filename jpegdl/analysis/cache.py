@@ -16,7 +16,8 @@ class _Kept(NamedTuple, Generic[V]):
 
 
 class Cache(Generic[V]):
-    """The values last asked for, of at most `limit` bytes together, none older than `seconds`. Safe from any thread.
+    """The values last asked for, of at most `limit` bytes together, none older than `seconds`, whether or not anybody
+    asks again. Safe from any thread.
 
     A failure is not kept and not shared: whoever waited for the value makes it himself, because the reason may lie with
     the first asker (a quota), not with the value. No lock is held while a value is made, so making it may fork.
@@ -29,6 +30,7 @@ class Cache(Generic[V]):
         self._kept: OrderedDict[Hashable, _Kept[V]] = OrderedDict()
         self._being_made: dict[Hashable, threading.Event] = {}
         self._bytes = 0
+        self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], V]) -> V:
@@ -60,9 +62,11 @@ class Cache(Generic[V]):
             return None if kept is None else kept.value
 
     def drop_old(self) -> None:
-        """Forget what is older than `seconds`; also happens at every call of the others."""
+        """Forget what is older than `seconds`; happens at every call of the others and by a timer."""
         with self._lock:
+            self._timer = None
             self._drop_old()
+            self._wake_later()
 
     def _find(self, key: Hashable) -> _Kept[V] | None:
         self._drop_old()
@@ -78,6 +82,15 @@ class Cache(Generic[V]):
         self._bytes += size
         while self._bytes > self._limit:
             self._forget(next(iter(self._kept)))
+        self._wake_later()
+
+    def _wake_later(self) -> None:
+        """When the oldest will be too old, unless a timer runs already."""
+        if self._kept and self._timer is None:
+            oldest = min(kept.made for kept in self._kept.values())
+            self._timer = threading.Timer(max(0.0, oldest + self._seconds - self._clock()) + 0.01, self.drop_old)
+            self._timer.daemon = True
+            self._timer.start()
 
     def _drop_old(self) -> None:
         oldest = self._clock() - self._seconds

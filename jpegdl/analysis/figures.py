@@ -66,16 +66,9 @@ def overlay_picture(picture: ArrayLike, map: ArrayLike, *, size: int) -> Image.I
     return Image.blend(below, Image.fromarray(_paint(_JET, _enlarge(heat, size).clip(0, 1))), 0.5)
 
 
-def display_picture(array: ArrayLike, *, size: int | None = None) -> Image.Image:
-    """A picture (3, H, W), cut off at black and white and rounded to 8 bits.
-
-    With `size`, every pixel becomes a square of whole pixels, so that the longer side is about `size`.
-    """
-    picture = Image.fromarray(_to_bytes(array))
-    if size is None:
-        return picture
-    factor = max(1, round(size / max(picture.size)))
-    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+def display_picture(array: ArrayLike) -> Image.Image:
+    """A picture (3, H, W), cut off at black and white and rounded to 8 bits."""
+    return Image.fromarray(_to_bytes(array))
 
 
 def residual_picture(first: ArrayLike, second: ArrayLike, *, gain: float) -> Image.Image:
