@@ -1,4 +1,4 @@
-"""Command line: python -m jpegdl train | evaluate | attack | record | results | tables | compare."""
+"""Command line: python -m jpegdl COMMAND; what there is says --help."""
 
 import argparse
 import os
@@ -6,9 +6,9 @@ import sys
 
 import torch
 
-from jpegdl.commands import attack, compare, evaluate, results, tables, train
+from jpegdl.commands import attack, compare, evaluate, pack, prove, results, tables, train
 
-GROUPS = (train, evaluate, attack, results, tables, compare)
+GROUPS = (train, pack, evaluate, prove, attack, results, tables, compare)
 
 
 def main() -> int:

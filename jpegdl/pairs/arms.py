@@ -46,10 +46,11 @@ def load_arm(folder: Path) -> tuple[ArmCard, Classifier]:
 
 def stored_bytes(model: Classifier) -> bytes:
     """A safetensors file: weights as float16; steps, alphas and what float16 cannot hold as float32."""
-    return save({key: _stored(key, value) for key, value in model.state_dict().items()})
+    return save({key: stored_tensor(key, value) for key, value in model.state_dict().items()})
 
 
-def _stored(key: str, value: Tensor) -> Tensor:
+def stored_tensor(key: str, value: Tensor) -> Tensor:
+    """A value of a network's state as it is stored."""
     keep = key.endswith((".steps", ".alpha")) or not value.is_floating_point() or bool((value.abs() > _HALF_MAX).any())
     return (value if keep else value.half()).detach().cpu().contiguous()
 

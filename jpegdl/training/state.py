@@ -47,7 +47,7 @@ def store(
     }
     with suppress(FileNotFoundError):
         os.replace(path, previous(path))
-    write_state(path, state)
+    write_file(path, state_bytes(state))
 
 
 def restore(
@@ -82,19 +82,28 @@ def restore(
 
 def epochs_done(path: Path) -> int:
     """How many epochs the newest whole state has behind it; 0 where there is none."""
+    try:
+        return len(json.loads(newest_state(path)["history"]))
+    except ValueError:  # `restore` says what is wrong
+        return 0
+
+
+def newest_state(path: Path) -> dict[str, Any]:
+    """The newest whole state of an arm, on the CPU. Raises ValueError where there is none."""
     for file in (path, previous(path)):
         try:
-            return len(json.loads(read_state(file, "cpu")["history"]))
-        except Exception:  # what is wrong with the file, `restore` says
+            return read_state(file, "cpu")
+        except Exception:  # whatever a damaged file makes of torch.load
             continue
-    return 0
+    raise ValueError(f"{path.name} in {path.parent} cannot be read; remove it to train this arm again from its start")
 
 
-def write_state(path: Path, state: dict[str, Any]) -> None:
+def state_bytes(state: dict[str, Any]) -> bytes:
+    """A state as a file: the hash of the rest, then what torch.save writes."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     data = buffer.getvalue()
-    write_file(path, hashlib.sha256(data).hexdigest().encode() + data)
+    return hashlib.sha256(data).hexdigest().encode() + data
 
 
 def read_state(path: Path, device: torch.device | str) -> dict[str, Any]:

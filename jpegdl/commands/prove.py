@@ -1,0 +1,28 @@
+"""prove: does a pair answer as it did when it was measured? And the answers by which that is told."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from jpegdl.commands.options import Commands, add_threads
+from jpegdl.pairs.checkpoints import load_pair, prove, save_card
+from jpegdl.pairs.proof import make_proof
+
+
+def add(commands: Commands) -> None:
+    command = commands.add_parser("prove", help="compare pairs with the answers in their cards, or write these there")
+    command.set_defaults(run=_prove)
+    command.add_argument("pairs", type=Path, nargs="+", metavar="PAIR", help="folder of a pair")
+    add_threads(command)
+
+
+def _prove(arguments: argparse.Namespace) -> None:
+    for folder in arguments.pairs:
+        pair = load_pair(folder)
+        if pair.card.proof is None:
+            proof = make_proof(pair.baseline, pair.jpegdl, pair.card.input_size)
+            save_card(folder, replace(pair.card, proof=proof))
+            print(f"{folder}: its first answers are in the card now")
+        else:
+            prove(pair)
+            print(f"{folder}: answers as when it was measured")
