@@ -95,8 +95,11 @@ class Card:
         if [epoch.number for epoch in epochs] != list(range(1, self.recipe.epochs + 1)):
             raise ValueError(f"history of {arm} must hold the epochs 1..{self.recipe.epochs}, one after the other")
         for epoch in epochs:
-            if epoch.steps is not None:
-                check_tables(epoch.steps, (self.rounds, 2, 8, 8), f"history of {arm}: steps of epoch {epoch.number}")
+            self.check_steps(epoch.steps, f"history of {arm}: steps of epoch {epoch.number}")
+
+    def check_steps(self, steps: Tables | None, what: str) -> None:
+        if steps is not None:
+            check_tables(steps, (self.rounds, 2, 8, 8), what)
 
     def check_initial_tables(self, tables: Tables) -> None:
         inside = self.place != "input"
@@ -123,6 +126,8 @@ class PairCard(Card):
         self.check_initial_tables(self.initial_tables)
         for arm, epochs in self.history.items():
             self.check_history(epochs, arm)
+        for other in self.other_seeds:
+            self.check_steps(other.steps, f"steps of seed {other.seed}")
         seeds = [self.seed, *(other.seed for other in self.other_seeds)]
         if len(set(seeds)) < len(seeds):
             raise ValueError(f"seeds must differ, got {seeds}")
