@@ -63,7 +63,7 @@ def test_relative_links_lead_to_files():
 def test_names_without_a_link_are_linked_elsewhere_or_are_arguments():
     linked = {part for name, _ in NAMED for part in name.split(".")}
     arguments = {"coefficients", "steps", "alpha", "max_index", ".jpg", "tests/test_method_doc.py"}
-    commands = {"python -m benchmarks.quantizers"}
+    commands = {"python -m benchmarks.quantizers", "python -m benchmarks.quantus_check"}
     assert set(re.findall(r"`([^`\n]+)`", re.sub(r"\[`[^`]+`\]", "", TEXT))) <= linked | arguments | commands
 
 

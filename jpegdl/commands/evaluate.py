@@ -1,4 +1,4 @@
-"""evaluate: right answers of both arms counted again, and every input to both networks."""
+"""evaluate: right answers of both arms counted again, and every input to both networks; or their maps."""
 
 import argparse
 from dataclasses import replace
@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from jpegdl.analysis.grid import evaluate_grid
+from jpegdl.commands.maps import add_options, measure_maps
 from jpegdl.commands.options import Commands, add_device
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import load_pair, save_card
@@ -20,10 +21,14 @@ def add(commands: Commands) -> None:
     evaluate.set_defaults(run=_evaluate)
     evaluate.add_argument("pair", type=Path, help="folder of the pair")
     evaluate.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    add_options(evaluate)
     add_device(evaluate)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
+    if arguments.maps:
+        measure_maps(arguments)
+        return
     before, device = load_pair(arguments.pair).card, torch.device(arguments.device)
     dataset = read_dataset(before.dataset.name, arguments.data)
     card = measure(arguments.pair, dataset, device)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import product
 
 from jpegdl.analysis.results.grid import RAW_BITS
+from jpegdl.analysis.results.map_numbers import MapTable
+from jpegdl.analysis.results.maps import answer
 from jpegdl.analysis.results.markdown import effect_text, format_p
 from jpegdl.analysis.results.robustness import finding
 from jpegdl.analysis.results.runs import LEVEL, TrainedRun, ahead_of, gain, groups, limits, unpaired
@@ -146,9 +148,13 @@ def _files(runs: Sequence[TrainedRun]) -> list[Evidence]:
     return found
 
 
-def _unmeasured(runs: Sequence[TrainedRun]) -> list[Evidence]:
-    """Cards hold no measurement of this."""
-    return []
+def _maps(runs: Sequence[TrainedRun]) -> list[Evidence]:
+    found = []
+    for run in runs:
+        if run.card.maps and run.whole_method:
+            direction, text = answer(MapTable(run.card.maps))
+            found.append(Evidence(run.card.name, direction, text, _of_stored_weights(run)))
+    return found
 
 
 def _of_stored_weights(run: TrainedRun) -> tuple[str, ...]:
@@ -183,5 +189,5 @@ CLAIMS = (
     ),
     Claim("More robust to FGSM and PGD", "figure 3", None, _robust),
     Claim("Smaller files at the same accuracy", "first submission, not in the last version", None, _files),
-    Claim("GradCAM++ maps that lie on the object", "figure 6", None, _unmeasured),
+    Claim("GradCAM++ maps that lie on the object", "figure 6", None, _maps),
 )

@@ -18,6 +18,7 @@ from jpegdl.analysis.results.findings import (
     Share,
 )
 from jpegdl.analysis.results.grid import MEANINGS, files_text
+from jpegdl.analysis.results.maps import maps_findings
 from jpegdl.analysis.results.report import verdict
 from jpegdl.analysis.results.robustness import finding, missing_checks
 from jpegdl.analysis.results.runs import (
@@ -79,6 +80,7 @@ def _run(run: TrainedRun, runs: Sequence[TrainedRun]) -> RunEvidence:
         inputs=_inputs(grid) if grid else (),
         files=files_text(grid) if grid else "",
         attacks=_attacks(card.robustness) if card.robustness else None,
+        maps=maps_findings(card.maps) if card.maps else None,
     )
 
 

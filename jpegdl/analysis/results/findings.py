@@ -97,6 +97,38 @@ class Attacks:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MapNumber:
+    """A mean over pictures with its 95 % bootstrap interval; None where fewer than two pictures have a number.
+
+    Shares and the pointing game are percent; contrast is -1..1, areas under curves 0..1.
+    """
+
+    measure: str  # key: share, pointing, contrast, deletion, insertion
+    meaning: str  # in words
+    stage: str
+    of: str  # in words: whose map, of which class; or of a blind map
+    size: str  # of the box, in words; empty for all
+    n: int
+    baseline: float | None  # None, as JPEG-DL's, where the map belongs to no network
+    jpegdl: float | None
+    value: float | None  # JPEG-DL minus baseline, or the blind map's own number
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Maps:
+    """Do the maps lie on the object, and do the networks need what they mark (paper figure 6)?"""
+
+    pictures: int
+    outside: int  # more pictures, whose object lies outside of what the networks see
+    chance: float  # percent of an even map that lies in the box
+    numbers: tuple[MapNumber, ...]
+    direction: int  # 1: JPEG-DL's maps lie more on the object, -1: less, 0: neither shown
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunEvidence:
     """One run: a pair whose weights are stored (`shipped`) or a run whose counts alone are kept."""
 
@@ -120,6 +152,7 @@ class RunEvidence:
     inputs: tuple[Input, ...]  # empty if not measured
     files: str  # a sentence on the .jpg files; empty if not measured
     attacks: Attacks | None
+    maps: Maps | None
 
 
 @dataclass(frozen=True, kw_only=True)

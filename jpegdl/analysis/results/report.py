@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from jpegdl.analysis.results.claims import claims_section
 from jpegdl.analysis.results.controls import control_text, controls_of, limit_text
 from jpegdl.analysis.results.grid import grid_section
+from jpegdl.analysis.results.maps import maps_section
 from jpegdl.analysis.results.markdown import effect_text, format_p, share, table
 from jpegdl.analysis.results.robustness import robustness_section
 from jpegdl.analysis.results.runs import (
@@ -93,6 +94,8 @@ def _section(run: TrainedRun, runs: Sequence[TrainedRun]) -> str:
         text += grid_section(card.grid)
     if card.robustness:
         text += robustness_markdown(card)
+    if card.maps:
+        text += maps_section(card.maps)
     return text
 
 
