@@ -1,6 +1,10 @@
 """The real app in a real Chromium: what a visitor does with mouse, keyboard, clipboard and telephone."""
 
+import base64
+import json
+import re
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +21,15 @@ ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "-
 ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
+
+SCREENS = ["compare", "file", "tables", "evidence", "about"]
+AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+
+# How many colours each picture of the table has; a picture that is not drawn has one.
+COLOURS = """() => [...document.querySelectorAll(".jxv-table canvas")].map((canvas) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return new Set(new Uint32Array(data.buffer)).size;
+})"""
 
 OpenPage = Callable[..., Page]
 
@@ -40,6 +53,7 @@ def open_page(app, browser) -> Iterator[OpenPage]:
     """Opens the app in a new window; a request to another machine or a complaint in the console fails the test."""
     foreign: list[str] = []
     complaints: list[str] = []
+    expected: list[str] = []
 
     def route(route: Route) -> None:
         url = urlsplit(route.request.url)
@@ -50,13 +64,14 @@ def open_page(app, browser) -> Iterator[OpenPage]:
             route.abort()
 
     def console(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        if message.type in ("error", "warning") and not any(text in message.text for text in expected):
             complaints.append(f"{message.type}: {message.text}")
 
     def page_error(error: Error) -> None:
         complaints.append(str(error))
 
-    def open_page(address: str = "", **settings) -> Page:
+    def open_page(address: str = "", *, complains_of: str | None = None, **settings) -> Page:
+        expected.extend([complains_of] if complains_of else [])
         context = browser.new_context(**{**DESKTOP, **settings})
         context.set_default_timeout(1000 * SECONDS)
         context.route("**/*", route)
@@ -84,24 +99,127 @@ def choose_file(page: Page, file) -> None:
     page.locator(".jx-actions input[type=file]").first.set_input_files(file)
 
 
-def test_the_page_opens_with_the_nine_cells_of_a_result(open_page):
-    page = open_page()
-    assert page.locator(".jxv-table canvas").count() == 6
-    assert page.locator(".jxv-bars").count() == 3
-    expect(page.locator(".jx-v-title")).not_to_be_empty()
+def shown(page: Page) -> dict[str, Any]:
+    """Everything that the page says of its state and result."""
+    chosen = page.locator(".jx-menu select").evaluate_all("menus => menus.map((menu) => menu.value)")
+    texts = [page.locator(part).inner_text() for part in (".jx-verdict", ".jx-caption", ".jxv-table")]
+    tile = page.locator(".jx-tile[aria-checked=true]").evaluate_all("tiles => tiles.map((tile) => tile.title)")
+    return {"menus": chosen, "texts": texts, "tile": tile}
 
 
-def test_a_file_that_is_no_picture_is_refused_by_name_and_the_old_result_stays(open_page, tmp_path):
-    page = open_page()
-    before = page.locator(".jxv-table").inner_text()
-    address = page.url
-    (tmp_path / "holiday.jpg").write_text("This is not a picture.\n" * 40, encoding="utf-8")
-    choose_file(page, tmp_path / "holiday.jpg")
-    expect(page.locator(".jx-message")).to_contain_text("holiday.jpg was not accepted.")
-    expect(page.locator(".jx-message")).to_contain_text(NOT_A_PICTURE)
+def facts(page: Page) -> list[dict[str, Any]]:
+    """What the page was told of all pairs."""
+    component = "window.gradio_config.components.find(({ props }) => props.elem_id === 'page')"
+    found: list[dict[str, Any]] = page.evaluate(f"{component}.props.props.facts.pairs")
+    return found
+
+
+def go(page: Page, **state: Any) -> None:
+    """Follow a link within the page."""
+    address = "&".join(f"{name}={value}" for name, value in state.items())
+    page.evaluate("address => { location.hash = address; }", address)
     wait_for_result(page)
-    assert page.locator(".jxv-table").inner_text() == before
-    assert page.url == address
+
+
+def menu(page: Page, label: str):
+    return page.locator(".jx-menu", has_text=label).locator("select")
+
+
+# Compare
+
+
+def test_every_example_of_every_pair_has_its_nine_cells(open_page):
+    page = open_page()
+    for pair in facts(page):
+        for example in [*pair["picked"], *pair["examples"]]:
+            go(page, pair=pair["name"], picture=example["key"])
+            expect(page.locator(".jx-caption")).to_contain_text(example["caption"])
+            wait_for_result(page)
+            colours = page.evaluate(COLOURS)
+            assert len(colours) == 6, (pair["name"], example["key"])
+            assert min(colours[:3]) > 1, (pair["name"], example["key"], colours)
+            assert page.locator(".jxv-bars").count() == 3
+            name = pair["title"]
+            expect(page.locator(".jx-v-title")).to_have_text(name)
+
+
+def test_the_first_view_is_a_result_that_was_sent_with_the_page(open_page):
+    asked: list[str] = []
+    page = open_page()
+    page.on("request", lambda request: asked.append(request.url))
+    page.reload(wait_until="domcontentloaded")
+    wait_for_result(page)
+    assert min(page.evaluate(COLOURS)) > 1
+    assert [url for url in asked if "queue/join" in url or "/run/" in url] == []
+
+
+def test_a_link_brings_the_state_back_in_another_browser_and_so_do_reload_and_back(open_page):
+    page = open_page()
+    other = facts(page)[1]["name"]
+    menu(page, "Pair of networks").select_option(other)
+    wait_for_result(page)
+    before = shown(page)
+    menu(page, "True label").select_option(index=3)
+    menu(page, "Stage").select_option(index=0)
+    wait_for_result(page)
+    page.locator(".jxv-row-given").get_by_text("8 × 8 grid").click()
+    last = shown(page)
+    assert last != before
+    address = page.url.replace(page.url.split("#")[0], "/")
+    assert shown(open_page(address)) == last
+    page.reload(wait_until="domcontentloaded")
+    wait_for_result(page)
+    assert shown(page) == last
+    page.go_back()
+    page.go_back()
+    wait_for_result(page)
+    assert shown(page)["menus"] == before["menus"]
+
+
+def test_choosing_the_true_class_asks_the_networks_nothing(open_page):
+    page = open_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "queue/join" in request.url else None)
+    for index in (2, 3):
+        menu(page, "True label").select_option(index=index)
+        name = menu(page, "True label").locator("option").nth(index).inner_text()
+        expect(page.locator(".jx-v-label")).to_contain_text(name)
+        expect(page.locator(".jxv-row-says")).to_contain_text(re.compile("wrong|right"))
+    assert asked == []
+
+
+def test_choices_in_quick_succession_end_in_one_state_with_its_own_result(open_page):
+    page = open_page()
+    pairs = facts(page)
+    page.evaluate("document.querySelectorAll('.jx-tile')[2].click()")
+    choose_file(page, EXAMPLES / "cat.jpg")
+    menu(page, "Pair of networks").select_option(pairs[1]["name"])
+    menu(page, "Stage").select_option(index=0)
+    menu(page, "True label").select_option(index=4)
+    page.locator(".jx-tile").nth(3).click()
+    menu(page, "Pair of networks").select_option(pairs[0]["name"])
+    menu(page, "Stage").select_option(index=1)
+    page.locator(".jx-tile").nth(7).click()
+    menu(page, "True label").select_option(index=2)
+    wait_for_result(page)
+    page.wait_for_timeout(700)  # for whatever comes late
+    wait_for_result(page)
+    assert shown(page) == shown(open_page(page.url.replace(page.url.split("#")[0], "/")))
+
+
+def test_a_second_tab_is_independent(open_page):
+    page = open_page()
+    before = shown(page)
+    other = page.context.new_page()
+    other.goto(page.url.split("#")[0], wait_until="domcontentloaded")
+    wait_for_result(other)
+    other.locator(".jx-tile").nth(4).click()
+    wait_for_result(other)
+    assert shown(other) != before
+    assert shown(page) == before
+
+
+# Pictures of one's own
 
 
 def test_an_upload_is_compared_without_another_click_and_keeps_no_label_of_the_example(open_page):
@@ -110,4 +228,239 @@ def test_an_upload_is_compared_without_another_click_and_keeps_no_label_of_the_e
     expect(page.locator(".jx-caption")).to_have_text("cat.jpg")
     wait_for_result(page)
     expect(page.locator(".jx-v-label")).to_contain_text("not known")
+    assert page.locator(".jx-tile[aria-checked=true]").count() == 0
     assert "cat" not in page.url
+
+
+@pytest.mark.parametrize("way", ["drop", "paste"])
+def test_a_picture_may_be_dropped_or_pasted_anywhere(open_page, way):
+    page = open_page()
+    data = base64.b64encode((EXAMPLES / "nuthatch.jpg").read_bytes()).decode()
+    page.evaluate(
+        """([data, way]) => {
+            const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([bytes], "own.jpg", { type: "image/jpeg" }));
+            const settings = { bubbles: true, cancelable: true };
+            const event = way === "drop"
+                ? new DragEvent("drop", { ...settings, dataTransfer: transfer })
+                : new ClipboardEvent("paste", { ...settings, clipboardData: transfer });
+            document.body.dispatchEvent(event);
+        }""",
+        [data, way],
+    )
+    expect(page.locator(".jx-caption")).to_have_text("own.jpg")
+    wait_for_result(page)
+
+
+def test_the_dialog_offers_what_is_accepted_and_a_phone_its_camera(open_page):
+    page = open_page(**PHONE)
+    inputs = page.locator(".jx-actions input[type=file]")
+    offered = inputs.first.get_attribute("accept")
+    assert offered is not None
+    assert {"image/jpeg", "image/png", "image/webp"} <= set(offered.split(","))
+    assert inputs.nth(1).get_attribute("capture") == "environment"
+    expect(page.locator(".jx-camera")).to_be_visible()
+
+
+def test_a_file_that_is_no_picture_is_refused_by_name_and_the_old_result_stays(open_page, tmp_path):
+    page = open_page()
+    before, address = shown(page), page.url
+    (tmp_path / "holiday.jpg").write_text("This is not a picture.\n" * 40, encoding="utf-8")
+    choose_file(page, tmp_path / "holiday.jpg")
+    expect(page.locator(".jx-message")).to_contain_text("holiday.jpg was not accepted.")
+    expect(page.locator(".jx-message")).to_contain_text(NOT_A_PICTURE)
+    wait_for_result(page)
+    assert shown(page) == before
+    assert page.url == address
+    (tmp_path / "holiday.heic").write_bytes(b"x" * 99)
+    choose_file(page, tmp_path / "holiday.heic")
+    expect(page.locator(".jx-message")).to_contain_text("holiday.heic was not accepted.")
+    assert shown(page) == before
+
+
+def test_a_reload_loses_an_upload_and_says_so(open_page):
+    page = open_page()
+    choose_file(page, EXAMPLES / "cat.jpg")
+    expect(page.locator(".jx-caption")).to_have_text("cat.jpg")
+    wait_for_result(page)
+    page.reload(wait_until="domcontentloaded")
+    wait_for_result(page)
+    expect(page.locator(".jx-message")).to_contain_text("choose it again")
+
+
+def test_a_busy_and_a_lost_server_are_told_in_words_and_one_tap_tries_again(open_page):
+    page = open_page(complains_of="Failed to load resource")
+    busy = json.dumps({"detail": "Many people ask now."})
+    page.route("**/queue/join**", lambda route: route.fulfill(status=429, body=busy, content_type="application/json"))
+    choose_file(page, EXAMPLES / "coffee.jpg")
+    expect(page.locator(".jx-message")).to_contain_text("Many people ask now.")
+    page.unroute("**/queue/join**")
+    page.route("**/queue/join**", lambda route: route.abort())
+    page.locator(".jx-message button").click()
+    expect(page.locator(".jx-message")).to_contain_text("No answer from the server")
+    expect(page.locator(".jx-strip")).to_contain_text("Old result")
+    page.unroute("**/queue/join**")
+    page.locator(".jx-message button").click()
+    wait_for_result(page)
+    expect(page.locator(".jx-message")).to_be_hidden()
+    expect(page.locator(".jx-caption")).to_have_text("coffee.jpg")
+
+
+# Everybody's page
+
+
+def test_menus_and_trays_work_on_a_page_that_a_machine_translates(open_page):
+    page = open_page()
+    page.evaluate(
+        """() => {
+            const walker = document.createTreeWalker(document.querySelector(".jx"), NodeFilter.SHOW_TEXT);
+            const nodes = [];
+            while (walker.nextNode()) nodes.push(walker.currentNode);
+            for (const node of nodes) {
+                if (node.parentElement.tagName === "OPTION") node.data = `X ${node.data}`;
+                else if (node.data.trim()) {
+                    const font = document.createElement("font");
+                    node.replaceWith(font);
+                    font.append(node);
+                }
+            }
+        }"""
+    )
+    labels = page.locator(".jx-settings select").first
+    value = labels.locator("option").nth(5).get_attribute("value")
+    labels.focus()
+    labels.select_option(value)
+    page.locator(".jx-tile").nth(8).locator("img").click()
+    wait_for_result(page)
+    menu(page, "Pair of networks").select_option(index=2)
+    wait_for_result(page)
+    assert shown(page)["menus"][0] == facts(page)[2]["name"]
+    assert f"pair={facts(page)[2]['name']}" in page.url
+
+
+def test_the_keyboard_alone_chooses_a_picture_a_class_and_a_pair(open_page):
+    page = open_page()
+    before = page.url
+
+    def tab_to(selector: str) -> None:
+        for _ in range(70):
+            page.keyboard.press("Tab")
+            if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                return
+        raise AssertionError(f"Tab does not reach {selector}")
+
+    tab_to(".jx-menu select")
+    page.keyboard.press("ArrowDown")
+    wait_for_result(page)
+    tab_to(".jx-actions input")
+    tab_to(".jx-tile")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    wait_for_result(page)
+    tab_to(".jx-settings select")
+    page.keyboard.press("ArrowDown")
+    wait_for_result(page)
+    assert page.url != before
+    assert shown(page) == shown(open_page(page.url.replace(page.url.split("#")[0], "/")))
+
+
+def test_touch_alone_chooses_a_picture_a_column_and_a_large_view(open_page):
+    page = open_page(**PHONE)
+    page.locator(".jx-tile").nth(2).tap()
+    wait_for_result(page)
+    caption = page.locator(".jx-tile").nth(2).get_attribute("title")
+    expect(page.locator(".jx-caption")).to_have_text(caption or "")
+    page.locator(".jxv-switch [role=radio]").nth(2).tap()
+    assert "view.column=difference" in page.url
+    page.locator(".jx-settings summary").tap()
+    menu(page, "Stage").select_option(index=0)
+    wait_for_result(page)
+    page.get_by_role("button", name="Test set").tap()
+    expect(page.locator("#jx-test-set")).to_contain_text("neither right")
+
+
+def test_the_link_is_in_a_field_where_the_browser_copies_nothing_and_a_code_holds_it(open_page):
+    page = open_page()
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error()); }")
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.locator(".jx-link-panel")).to_contain_text("copy it with Ctrl+C")
+    address = page.locator(".jx-link-panel input").input_value()
+    assert address == page.url
+    expect(page.locator(".jx-qr svg path")).to_have_attribute("d", re.compile("^M"))
+
+
+SIZES = {"360x740": (360, 740), "740x360": (740, 360), "660x450": (660, 450), "1080": (1080, 800), "1920": (1920, 1080)}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_nothing_is_wider_than_the_window_and_the_verdict_takes_at_most_an_eighth_of_it(open_page, size):
+    width, height = SIZES[size]
+    phone = {"is_mobile": True, "has_touch": True} if width < 600 else {}
+    page = open_page(viewport={"width": width, "height": height}, **phone)
+    measures = page.evaluate(
+        """() => {
+            scrollTo(0, document.documentElement.scrollHeight);
+            const strip = document.querySelector(".jx-strip").getBoundingClientRect();
+            const at = document.elementFromPoint(innerWidth / 2, strip.height / 2);
+            return {
+                wide: document.documentElement.scrollWidth,
+                strip: strip.height,
+                top: strip.top,
+                seen: at.closest(".jx-strip") !== null,
+                screens: document.querySelector(".jx").getBoundingClientRect().height / innerHeight,
+                small: [...document.querySelectorAll(".jx *")].filter((node) =>
+                    node.checkVisibility() && node.innerText && parseFloat(getComputedStyle(node).fontSize) < 16
+                ).map((node) => node.className),
+                narrow: [...document.querySelectorAll(".jx :is(button, select, summary, label.jx-button)")].filter(
+                    (node) => node.checkVisibility() && !node.matches(".jx-link, .jxv-term") &&
+                        Math.min(node.offsetHeight, Math.max(node.offsetWidth, 44)) < 44
+                ).map((node) => `${node.className} ${node.offsetHeight}`),
+            };
+        }"""
+    )
+    assert measures["wide"] == width
+    assert measures["top"] == 0
+    assert measures["seen"]
+    assert measures["strip"] <= height / 8
+    if width < 600:
+        assert measures["screens"] <= 3
+        assert measures["narrow"] == []
+    if width == 1920:
+        assert measures["small"] == []
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_any_screen(open_page, colours):
+    page = open_page(color_scheme=colours)
+    page.evaluate(AXE)
+    for screen in SCREENS:
+        page.get_by_role("navigation", name="Screens").get_by_role("button").nth(SCREENS.index(screen)).click()
+        if screen != "compare":
+            page.locator(f"#jx-{screen} h2").first.wait_for()
+        found = page.evaluate("axe.run('.jx').then(({ violations }) => violations)")
+        serious = [
+            (rule["id"], [node["target"] for node in rule["nodes"]][:4])
+            for rule in found
+            if rule["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], screen
+    page.locator(".jx").evaluate("page => page.querySelector('.jx-table').classList.add('jxv-old')")
+
+
+def test_each_screen_says_what_it_is_of_and_files_can_be_taken_away(open_page):
+    page = open_page("#screen=file")
+    page.locator("#jx-file .jx-files img").first.wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="The .jpg with the learned tables").click()
+    assert download.value.suggested_filename == "learned-tables.jpg"
+    page.get_by_role("button", name="Tables").click()
+    grids = page.locator("#jx-tables table.jx-grid")
+    grids.first.wait_for()
+    assert grids.count() == 10
+    assert all(grid.locator("tbody td").count() == 64 for grid in grids.all())
+    page.get_by_role("button", name="Evidence").click()
+    page.locator("[data-outcome=only_jpegdl]").click()
+    page.locator(".jx-outcome a").first.click()
+    wait_for_result(page)
+    expect(page.locator(".jx-v-agreement")).to_contain_text("Only JPEG-DL is right")

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from jpegdl.analysis.results.evidence import evidence
-from jpegdl.analysis.results.findings import Counted, Evidence
+from jpegdl.analysis.results.findings import Counted, Evidence, RunEvidence
 from jpegdl.pairs.card import PairCard, card_from_json
-from jpegdl.ui.rendering import render
+from jpegdl.ui.rendering import points, render
 
 RECORDS = Path(__file__).parents[2] / "docs" / "results"  # cards of runs whose weights are not kept
 
@@ -38,4 +39,19 @@ def counts_of(counted: Counted) -> list[tuple[str, str, int]]:
     return [(key, name, getattr(counted, key)) for key, name in zip(OUTCOMES, _OUTCOME_NAMES, strict=True)]
 
 
-__all__ = ["OUTCOMES", "evidence_screen", "gather_evidence"]
+def test_facts(run: RunEvidence) -> dict[str, Any]:
+    """What the verdict says of a pair's test set on demand: intervals, chance, and what part the controls explain."""
+    test = run.sets["test"]
+    return {
+        "control": f"{run.controls[0].layer} {points(run.controls[0].counted.points)}" if run.controls else None,
+        "intervals": {
+            arm: f"{share.low:.1f} to {share.high:.1f}"
+            for arm, share in (("baseline", test.baseline), ("jpegdl", test.jpegdl))
+        },
+        "sentences": [
+            text for text in (run.verdict, run.limit, *(control.sentence for control in run.controls)) if text
+        ],
+    }
+
+
+__all__ = ["OUTCOMES", "evidence_screen", "gather_evidence", "test_facts"]

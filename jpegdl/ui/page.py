@@ -13,13 +13,14 @@ from gradio.events import api
 
 from jpegdl.analysis.answers import Answers
 from jpegdl.analysis.request import Answer, Request
+from jpegdl.analysis.results.findings import Evidence
 from jpegdl.pairs.checkpoints import CheckpointError, ModelPair
 from jpegdl.server.environment import results_folder
 from jpegdl.server.files import PageFiles, page_files
 from jpegdl.ui.about import about
 from jpegdl.ui.api import Draw, Endpoints, offer_api
 from jpegdl.ui.compare import Compare
-from jpegdl.ui.evidence import gather_evidence
+from jpegdl.ui.evidence import gather_evidence, test_facts
 from jpegdl.ui.payload import page_facts, pair_facts
 from jpegdl.ui.screens import Screens
 from jpegdl.ui.tables import tables
@@ -72,7 +73,8 @@ def build_page(
     files = page_files(STATIC, tray_files(cards))
     answers = Answers(run)
     compare = Compare(shown, answers, draws or {})
-    screens = Screens(compare, cache(lambda: gather_evidence(pair.card for pair in shown.values())))
+    known = cache(lambda: gather_evidence(cards.values()))
+    screens = Screens(compare, known)
     with gr.Blocks(title=TITLE, analytics_enabled=False) as demo:
         gr.HTML(
             html_template=_TEMPLATE,
@@ -81,7 +83,7 @@ def build_page(
             elem_id="page",
             main=files.address("page/main.js"),
             files=[files.address(name) for name in files.content if name.endswith((".js", ".css"))],
-            facts=facts(shown, [*map(str, refused.values()), *left_out], files, draws or {}),
+            facts=facts(shown, [*map(str, refused.values()), *left_out], files, draws or {}, known),
             first=first_result(compare) if first and shown else None,
         )
         if shown:
@@ -114,13 +116,23 @@ def facts(
     left_out: Sequence[str],
     files: PageFiles,
     draws: Mapping[str, Draw],
+    known: Callable[[], Evidence],
 ) -> dict[str, Any]:
     """What the browser knows from the start."""
+    try:
+        runs = {run.name: run for run in known().runs if run.shipped} if pairs else {}
+    except ValueError as error:  # a kept card that is damaged
+        runs, left_out = {}, [*left_out, f"What is known about all runs cannot be shown: {error}"]
     addresses = {name: files.address(name) for name in files.content}
     return {
         **page_facts(),
         "pairs": [
-            {**pair_facts(pair), **tray_facts(pair.card, addresses), "draws": name in draws}
+            {
+                **pair_facts(pair),
+                **tray_facts(pair.card, addresses),
+                **(test_facts(runs[name]) if name in runs else {}),
+                "draws": name in draws,
+            }
             for name, pair in pairs.items()
         ],
         "refused": list(left_out),

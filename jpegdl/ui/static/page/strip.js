@@ -2,6 +2,7 @@
 
 import { element, mark } from "../viewer/dom.js";
 import { percent, points } from "../viewer/numbers.js";
+import { addressOf } from "./address.js";
 import { TEXTS } from "./texts.js";
 
 const ARMS = ["baseline", "jpegdl"];
@@ -47,7 +48,7 @@ export function createStrip() {
         ...(state.true === null ? [] : [judged(index === state.true)]),
       );
     }
-    const truth = state.true === null ? [] : [element("span", { class: "jx-truth" }, `, ${TEXTS.trueLabel.toLowerCase()} `, element("b", {}, pair.classes[state.true]))];
+    const truth = state.true === null ? [] : [element("span", { class: "jx-truth" }, `, ${TEXTS.trueLabel.toLowerCase()}\u00a0`, element("b", {}, pair.classes[state.true]))];
     cells.agreement.replaceChildren(element("span", {}, agreement(state, tops)), ...truth);
   }
 
@@ -62,7 +63,7 @@ export function createStrip() {
     const phone = element("button", { type: "button", class: "jx-link jx-on-phone", popovertarget: id }, TEXTS.testLink);
     const change = element("span", {}, element("b", {}, points((jpegdl - baseline) / count)), ` ${TEXTS.points} `);
     cells.points.replaceChildren(change, button, phone);
-    details.replaceChildren(...testDetails(pair, { both, baseline, jpegdl, neither, count, right }));
+    details.replaceChildren(...testDetails(pair, { both, baseline, jpegdl, neither, count }));
   }
 
   /** Something is being computed, or has stopped being: what is shown is old. */
@@ -106,6 +107,9 @@ const judged = (isRight) =>
 /** The four counts, chance in words, and what the controls explain. */
 function testDetails(pair, { both, baseline, jpegdl, neither, count }) {
   const row = (name, number) => element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, number.toLocaleString("en")));
+  const right = { baseline: both + baseline, jpegdl: both + jpegdl };
+  const between = (arm) => (pair.intervals ? ` (${TEXTS.interval(pair.intervals[arm])})` : "");
+  const accuracies = ARMS.map((arm) => `${TEXTS.arms[arm]}: ${percent(right[arm] / count)}${between(arm)}.`);
   const rows = [
     [TEXTS.counts.both, both],
     [TEXTS.counts.baseline, baseline],
@@ -115,6 +119,8 @@ function testDetails(pair, { both, baseline, jpegdl, neither, count }) {
   return [
     element("h3", {}, TEXTS.testSet(count)),
     element("table", {}, element("tbody", {}, ...rows)),
-    ...(pair.sentences ?? []).map((text) => element("p", {}, text)),
+    element("p", {}, accuracies.join(" ")),
+    ...(pair.sentences ?? [TEXTS.noControl]).map((text) => element("p", {}, text)),
+    element("p", {}, element("a", { class: "jx-link", href: addressOf({ state: { pair: pair.name }, screen: "evidence" }) }, TEXTS.evidence)),
   ];
 }

@@ -74,6 +74,9 @@ export const TEXTS = {
     close: "Close",
   },
   failed: "This screen could not be loaded.",
+  interval: (range) => `95 % interval ${range}`,
+  noControl: "What else is known of this pair is on the Evidence screen.",
+  evidence: "All runs, controls and attacks",
   loading: "Loading …",
   noExample: "None of the examples belongs to it.",
 };
