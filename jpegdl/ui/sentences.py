@@ -1,5 +1,6 @@
 """One plain sentence or two for each row of the page, from this picture's and this pair's numbers. No HTML."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,7 +25,7 @@ def say_given(answer: Answer, luma: float | None, chroma: float | None) -> str:
     if luma is None or luma >= _SAME_AS_ALL:
         return f"JPEG-DL gets a soft reconstruction: the layer leaves each block’s mean brightness free. {average}"
     return (
-        f"JPEG-DL gets a soft reconstruction: each block’s mean brightness stays within {luma:.1f} grey levels of "
+        f"JPEG-DL gets a soft reconstruction: each block’s mean brightness stays within {_up(luma):.1f} grey levels of "
         f"mid-grey, so {_consequence(luma, chroma)}. {average}"
     )
 
@@ -120,6 +121,11 @@ def _judged(answer: Answer, names: Sequence[str]) -> str:
 
 def _percent(share: float) -> str:
     return "under 0.1\u00a0%" if 0 < share < 0.0005 else f"{100 * share:.1f}\u00a0%"
+
+
+def _up(limit: float) -> float:
+    """To a tenth, never below the limit, so that "within" stays true."""
+    return math.ceil(10 * limit - 1e-6) / 10
 
 
 def _levels(levels: float) -> str:
