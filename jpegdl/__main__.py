@@ -6,9 +6,9 @@ import sys
 
 import torch
 
-from jpegdl.commands import attack, compare, evaluate, pack, prove, results, tables, train
+from jpegdl.commands import attack, compare, evaluate, pack, prove, reproduce, results, tables, train
 
-GROUPS = (train, pack, evaluate, prove, attack, results, tables, compare)
+GROUPS = (train, pack, reproduce, evaluate, prove, attack, results, tables, compare)
 
 
 def main() -> int:

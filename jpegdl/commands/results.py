@@ -27,18 +27,27 @@ def add(commands: Commands) -> None:
 
 
 def _record(arguments: argparse.Namespace) -> None:
-    pair = load_pair(arguments.pair)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    card = pair.card
-    file = arguments.out / f"{card.name}-{card.input_size}px-{card.recipe.epochs}epochs.json"
-    file.write_text(card_to_json(without_weights(card)), encoding="utf-8")
-    print(f"{file}: counts and tables of {card.name}")
+    print(record_pair(arguments.pair, arguments.out))
 
 
 def _results(arguments: argparse.Namespace) -> None:
-    pairs, refused = load_pairs(arguments.checkpoints)
+    print(write_results(arguments.checkpoints, arguments.records, arguments.out))
+
+
+def record_pair(pair: Path, out: Path) -> str:
+    """Keep the card of the pair in the folder `out`; returns what was done, for people."""
+    card = load_pair(pair).card
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / f"{card.name}-{card.input_size}px-{card.recipe.epochs}epochs.json"
+    file.write_text(card_to_json(without_weights(card)), encoding="utf-8")
+    return f"{file}: counts and tables of {card.name}"
+
+
+def write_results(checkpoints: Path, records: Path, out: Path) -> str:
+    """Write the results page from all cards; returns what was done, for people. Pairs that do not load are named."""
+    pairs, refused = load_pairs(checkpoints)
     for error in refused.values():
         print(f"left out: {error}", file=sys.stderr)
-    records = [card_from_json(path.read_text(encoding="utf-8")) for path in sorted(arguments.records.glob("*.json"))]
-    arguments.out.write_text(results_markdown([pair.card for pair in pairs.values()], records), encoding="utf-8")
-    print(f"{arguments.out}: {len(pairs)} pairs, {len(records)} runs without weights")
+    cards = [card_from_json(path.read_text(encoding="utf-8")) for path in sorted(records.glob("*.json"))]
+    out.write_text(results_markdown([pair.card for pair in pairs.values()], cards), encoding="utf-8")
+    return f"{out}: {len(pairs)} pairs, {len(cards)} runs without weights"

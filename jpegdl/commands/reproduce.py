@@ -1,0 +1,141 @@
+"""reproduce: every cell of one of the paper's tables trained, counted and recorded; continued where it stopped."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from jpegdl.analysis.results.paper import figure_text
+from jpegdl.commands.cells import TABLES, Cell, Cost, cells, cost, is_of, is_recorded
+from jpegdl.commands.jobs import Job, run_jobs
+from jpegdl.commands.options import Commands, add_device, count, seed
+from jpegdl.commands.progress import duration
+from jpegdl.commands.results import record_pair, write_results
+from jpegdl.pairs.checkpoints import load_pair
+from jpegdl.pairs.cores import cpu_cores
+from jpegdl.pairs.recipe import with_epochs
+from jpegdl.training.precision import native_precision
+
+_SHARE = 0.9  # of a GPU's free memory that is given out
+
+
+def add(commands: Commands) -> None:
+    reproduce = commands.add_parser("reproduce", help="train, count and record all cells of one of the paper's tables")
+    reproduce.set_defaults(run=_reproduce)
+    reproduce.add_argument("table", choices=TABLES)
+    reproduce.add_argument("--data", type=Path, required=True, help="folder with the data sets, or of the one")
+    reproduce.add_argument("--only", nargs="+", default=[], help="recipes whose names hold one of these texts")
+    reproduce.add_argument("--seeds", type=seed, nargs="+", default=[0, 1, 2])
+    reproduce.add_argument("--plan", action="store_true", help="print the cells and their time here, and stop")
+    reproduce.add_argument("--at-once", type=count, help="runs that share a GPU; without it, as many as fit")
+    reproduce.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the pairs that are trained")
+    reproduce.add_argument("--records", type=Path, default=Path("docs/results"), help="folder of their cards")
+    reproduce.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="pairs for the results page")
+    reproduce.add_argument("--results", type=Path, default=Path("docs/results.md"), help="page that is rewritten")
+    reproduce.add_argument("--input-size", type=int, help="pixels, instead of the recipes'")
+    reproduce.add_argument("--epochs", type=int, help="instead of the recipes'; schedules keep their shape")
+    add_device(reproduce)
+
+
+def _reproduce(arguments: argparse.Namespace) -> None:
+    planned = [_adapted(cell, arguments) for cell in cells(arguments.table, arguments.only, arguments.data)]
+    todo = dict(_plan(planned, arguments))
+    if arguments.plan or not todo:
+        return
+    arguments.runs.mkdir(parents=True, exist_ok=True)
+    with _alone(arguments.runs) as held:
+        failed = [cell.recipe.name for cell in _train(todo, arguments, held)]
+    if failed:
+        raise ValueError(f"{', '.join(failed)} failed; see above or their logs in {arguments.runs}, then start again")
+
+
+def _adapted(cell: Cell, arguments: argparse.Namespace) -> Cell:
+    recipe = cell.recipe if arguments.epochs is None else with_epochs(cell.recipe, arguments.epochs)
+    size = recipe.input_size if arguments.input_size is None else arguments.input_size
+    return replace(cell, recipe=replace(recipe, input_size=size))
+
+
+def _plan(planned: list[Cell], arguments: argparse.Namespace) -> Iterator[tuple[Cell, Cost]]:
+    """Prints a line for each cell, and how long all take; yields those that are to be trained, with their costs."""
+    precision, total = native_precision(arguments.device), 0.0
+    width = max(len(cell.recipe.name) for cell in planned)
+    for cell in planned:
+        facts = f"{cell.recipe.name:{width}}  {cell.recipe.epochs:3} epochs, {cell.recipe.input_size:3} px"
+        facts = f"{facts}  paper {figure_text(cell.figure)}"
+        if cell.folder is None:
+            print(f"{facts}  left out: {cell.missing}", flush=True)
+        elif is_recorded(cell.recipe, arguments.seeds, arguments.records):
+            print(f"{facts}  done", flush=True)
+        else:
+            takes = cost(cell.recipe, cell.folder, arguments.seeds, arguments.device, precision)
+            total += takes.seconds
+            print(f"{facts}  {duration(takes.seconds)}", flush=True)
+            yield cell, takes
+    print(f"All that is left: {duration(total)} on {arguments.device}, one after the other.", flush=True)
+
+
+def _train(todo: dict[Cell, Cost], arguments: argparse.Namespace, held: int) -> Iterator[Cell]:
+    """Trains, records and rewrites the page after each cell; yields the cells that failed."""
+    device = arguments.device
+    shared = device.type == "cuda" and arguments.at_once != 1
+    memory = int(_SHARE * torch.cuda.mem_get_info(device)[0]) if shared else 0
+    at_once = (arguments.at_once or cpu_cores()) if shared else 1
+    by_name = {cell.recipe.name: cell for cell in todo}
+    jobs = []
+    for name, cell in by_name.items():
+        if (arguments.runs / name).exists():  # trained before, not recorded
+            _check_run(cell, arguments)
+            _record(name, arguments)
+            continue
+        log = arguments.runs / f"{name}.log" if shared else None
+        jobs.append(Job(name, _command(cell, arguments), todo[cell].memory, log))
+    done = run_jobs(jobs, memory=memory, at_once=at_once, held=held, started=_started)
+    for job, status in done:
+        if status == 0:
+            _record(job.name, arguments)
+        else:
+            print(f"{job.name} ended with status {status}", file=sys.stderr, flush=True)
+            yield by_name[job.name]
+
+
+def _command(cell: Cell, arguments: argparse.Namespace) -> tuple[str, ...]:
+    """`train` for one cell, continued if it was begun."""
+    recipe = cell.recipe
+    words: list[object] = [sys.executable, "-m", "jpegdl", "train", recipe.name, "--resume"]
+    words += ["--data", cell.folder, "--out", arguments.runs / recipe.name, "--seeds", *arguments.seeds]
+    words += ["--epochs", recipe.epochs, "--input-size", recipe.input_size, "--device", arguments.device]
+    words += ["--threads", arguments.threads] if arguments.threads else []
+    return tuple(str(word) for word in words)
+
+
+def _check_run(cell: Cell, arguments: argparse.Namespace) -> None:
+    """Raises ValueError for a finished pair that is not what is to be recorded."""
+    folder = arguments.runs / cell.recipe.name
+    if not is_of(load_pair(folder).card, cell.recipe, arguments.seeds):
+        raise ValueError(f"{folder} is a pair of other seeds, epochs or pixels; move it away or choose another --runs")
+
+
+def _started(job: Job) -> None:
+    print(f"{job.name} begins" + (f"; its lines go to {job.log}" if job.log else ""), flush=True)
+
+
+def _record(name: str, arguments: argparse.Namespace) -> None:
+    print(record_pair(arguments.runs / name, arguments.records), flush=True)
+    print(write_results(arguments.checkpoints, arguments.records, arguments.results), flush=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[int]:
+    """Hold the folder's lock; so do the programs that are started, also if this one is killed and they are not."""
+    import fcntl  # here, since Windows has none and the other commands need none
+
+    with (folder / ".lock").open("w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ValueError(f"another run still trains in {folder}; wait for it, stop it, or choose --runs") from None
+        yield file.fileno()
