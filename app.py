@@ -16,6 +16,7 @@ import torch
 from jpegdl.analysis.request import Answer, Request, answer
 from jpegdl.pairs.checkpoints import ModelPair, load_pairs
 from jpegdl.pairs.cores import cpu_cores
+from jpegdl.server.decoding import Decoders
 from jpegdl.server.ports import free_port
 from jpegdl.server.serving import serve
 from jpegdl.server.stopping import exit_on_sigterm
@@ -45,8 +46,9 @@ def main() -> None:
     pairs, refused = load_pairs(arguments.checkpoints, DEVICE)
     PAIRS.update(pairs)
     draws = make_draws(arguments.data) if arguments.data else {}
-    page = build_page(PAIRS, refused, run, draws=draws, first=not ON_ZEROGPU)
-    serve(page.demo, seconds_per_analysis=seconds_per_analysis(), files=page.files)
+    decoders = Decoders((pair.card.input_size, pair.card.short_side) for pair in PAIRS.values())
+    page = build_page(PAIRS, refused, run, draws=draws, first=not ON_ZEROGPU, read=decoders.read)
+    serve(page.demo, seconds_per_analysis=seconds_per_analysis(), files=page.files, decoders=decoders)
 
 
 def make_draws(folder: Path) -> dict[str, Draw]:

@@ -20,6 +20,7 @@ from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS, Arm
 from jpegdl.pairs.prepare import prepare, to_unit
+from jpegdl.pairs.squares import Prepared
 
 # What to explain first: the class with the highest mean probability, the true one, each arm's own first, or this one.
 Choice = Literal["shared", "true", "own"]
@@ -130,7 +131,7 @@ def find_pair(pairs: Mapping[str, ModelPair], name: object) -> ModelPair:
 
 def make_request(
     card: PairCard,
-    picture: Image.Image,
+    picture: Image.Image | Prepared,
     *,
     target: object = "shared",
     true_class: object = None,

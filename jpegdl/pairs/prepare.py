@@ -7,6 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from jpegdl.pairs.squares import Prepared, scaled, square
+
 
 class Crop(NamedTuple):
     """The square that the networks see, in pixels of the whole upright picture."""
@@ -18,28 +20,18 @@ class Crop(NamedTuple):
     side: float
 
 
-def prepare(picture: Image.Image, size: int, short_side: int) -> Tensor:
+def prepare(picture: Image.Image | Prepared, size: int, short_side: int) -> Tensor:
     """RGB picture of any size -> uint8 tensor (3, size, size): short side to `short_side` pixels, then the centre.
 
-    Bilinear with antialiasing (Pillow's). Divide by 255 to get what a Classifier takes.
+    Divide by 255 to get what a Classifier takes.
     """
-    wide, high, left, top = _scaled(*picture.size, size, short_side)
-    resized = picture.convert("RGB").resize((wide, high), Image.Resampling.BILINEAR)
-    square = resized.crop((left, top, left + size, top + size))
-    return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(np.array(square(picture, size, short_side))).permute(2, 0, 1).contiguous()
 
 
 def crop(width: int, height: int, size: int, short_side: int) -> Crop:
     """Which part of a picture `prepare` keeps."""
-    wide, high, left, top = _scaled(width, height, size, short_side)
+    wide, high, left, top = scaled(width, height, size, short_side)
     return Crop(width, height, left * width / wide, top * height / high, size * min(width / wide, height / high))
-
-
-def _scaled(width: int, height: int, size: int, short_side: int) -> tuple[int, int, int, int]:
-    """Width and height after scaling, left and top of the centre square in it."""
-    scale = short_side / min(width, height)
-    wide, high = max(size, round(width * scale)), max(size, round(height * scale))
-    return wide, high, (wide - size) // 2, (high - size) // 2
 
 
 def to_unit(images: Tensor) -> Tensor:

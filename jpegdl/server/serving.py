@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from jpegdl.server.decoding import Decoders
 from jpegdl.server.door import Door
 from jpegdl.server.environment import prepare_environment
 from jpegdl.server.files import PageFiles, ServeFiles
@@ -28,18 +29,20 @@ def serve(
     *,
     seconds_per_analysis: float,
     files: PageFiles | None = None,
+    decoders: Decoders | None = None,
     why_not_ready: Callable[[], str | None] = lambda: None,
     **page: Any,
 ) -> tuple[Any, str, str]:
     """Queue and launch `demo` with every protection; the process ends when it is told to.
 
-    `files`: the page's own scripts and styles. `why_not_ready`: for /readyz, besides what the queue says. `page`:
-    further arguments of launch (css, head, theme ...); with prevent_thread_lock=True it returns at once, what launch
-    returns. Host and port come from GRADIO_SERVER_NAME (else this machine only) and GRADIO_SERVER_PORT (else 7860).
+    `files`: the page's own scripts and styles. `decoders` decode the uploads that a call names before it is its turn.
+    `why_not_ready`: for /readyz, besides what the queue says. `page`: further arguments of launch (css, head, theme
+    ...); with prevent_thread_lock=True it returns at once, what launch returns. Host and port come from
+    GRADIO_SERVER_NAME (else this machine only) and GRADIO_SERVER_PORT (else 7860).
     """
     close_gaps()
     demo.api_open = False  # else a direct call passes the queue by
-    demo._queue = room = WaitingRoom(demo, seconds=seconds_per_analysis)
+    demo._queue = room = WaitingRoom(demo, seconds=seconds_per_analysis, decoders=decoders)
     goes_on = page.pop("prevent_thread_lock", False)
     port = page.pop("server_port", None) or free_port()
     middleware = [

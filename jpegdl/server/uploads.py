@@ -27,6 +27,7 @@ UNREADABLE = "The uploaded file can no longer be read; upload the picture again.
 TOO_LARGE = f"This file is larger than {MAX_BYTES // 2**20} MB; make the picture smaller and upload it again."
 NOT_A_PICTURE = "This file is not a JPEG, PNG or WebP picture; save it as one of these and upload it again."
 BROKEN = "The picture is incomplete or damaged; save it again in another program and upload the new file."
+TOO_COSTLY = "This picture takes too long or too much memory to decode; save it smaller as an ordinary JPEG."
 TOO_MANY_SCANS = (
     f"This JPEG is stored in more than {MAX_SCANS} passes; save it as an ordinary JPEG and upload it again."
 )
@@ -70,9 +71,11 @@ def read_upload(path: str | os.PathLike[str] | None) -> Upload:
         return _decode(data)
     except Refused:
         raise
+    except MemoryError:
+        raise Refused(TOO_COSTLY) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise Refused(TOO_MANY_PIXELS) from None
-    except Exception:  # the one place where decoders fail: OSError, SyntaxError, struct.error, MemoryError, ...
+    except Exception:  # the one place where decoders fail: OSError, SyntaxError, struct.error, ...
         _log.debug("refused an upload", exc_info=True)
         raise Refused(BROKEN) from None
 

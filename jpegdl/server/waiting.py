@@ -5,11 +5,13 @@ without asking how long they take; it lets one visitor take them all, and runs w
 """
 
 import asyncio
-import logging
+import os
 import statistics
 import time
 from collections import defaultdict, deque
+from concurrent.futures import Future
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import fastapi
 import gradio as gr
@@ -17,8 +19,10 @@ from gradio.block_function import BlockFunction
 from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Event, EventQueue, Queue
 from gradio.server_messages import EventMessage, ProcessCompletedMessage
-from gradio.utils import error_payload
+from gradio.utils import error_payload, get_upload_folder
 from starlette.exceptions import HTTPException
+
+from jpegdl.server.decoding import Decoded, Decoders
 
 LEAST_PLACES, MOST_PLACES = 64, 256
 LONGEST_WAIT = 90  # seconds in the queue; who would wait longer is told so at once, unless fewer than 64 wait
@@ -33,7 +37,6 @@ ENOUGH = f"You already have {PLACES_PER_VISITOR} places in the queue; wait for t
 STOPPING = "The server is being restarted; try again in a minute."
 NOT_UNDERSTOOD = "This request names no function or no session of this app; load the page again."
 
-_log = logging.getLogger(__name__)
 _Pushed = tuple[bool, str | list[dict[str, Any]], Literal["success", "error", "queue_full", "validator_error"]]
 
 
@@ -69,7 +72,7 @@ class Inboxes(dict[str, Any]):
 class WaitingRoom(Queue):
     """Gradio's queue. `seconds`: about how long one run takes, until runs of each function have been measured."""
 
-    def __init__(self, blocks: gr.Blocks, *, seconds: float) -> None:
+    def __init__(self, blocks: gr.Blocks, *, seconds: float, decoders: Decoders | None = None) -> None:
         super().__init__(
             live_updates=True,
             concurrency_count=blocks.max_threads,
@@ -82,6 +85,8 @@ class WaitingRoom(Queue):
         self.draining = False
         self.loop: asyncio.AbstractEventLoop | None = None  # the server's, while it runs
         self._first_guess = seconds
+        self._decoders = decoders
+        self._pictures: WeakKeyDictionary[Event, list[Future[Decoded]]] = WeakKeyDictionary()
         self._seconds: defaultdict[BlockFunction, deque[float]] = defaultdict(lambda: deque(maxlen=REMEMBERED_RUNS))
         self.inboxes = Inboxes()
         # Gradio's own are the last 2,000, also of those who still wait; what bounds these is `forget`.
@@ -93,7 +98,12 @@ class WaitingRoom(Queue):
         """Take a place, or raise the answer (4xx or 503, one sentence) that says why there is none."""
         self.forget()
         self._admit(body)
-        return await super().push(body, request, username)
+        paths = uploads_in(body.data) if self._decoders else []
+        pictures = [await asyncio.to_thread(self._decoders.expect, path) for path in paths] if self._decoders else []
+        pushed = await super().push(body, request, username)
+        if isinstance(pushed[1], str) and pushed[1] in self.event_ids_to_events:
+            self._pictures[self.event_ids_to_events[pushed[1]]] = pictures
+        return pushed
 
     def _admit(self, body: PredictBodyInternal) -> None:
         function = self.blocks.fns.get(body.fn_index) if body.fn_index is not None else None
@@ -130,16 +140,20 @@ class WaitingRoom(Queue):
     # Who is served
 
     def get_events(self) -> tuple[list[Event], bool, str] | None:
-        """The first event of a group that may run, and whose messages somebody reads."""
+        """The first event of a group that may run, whose messages somebody reads, and whose pictures are decoded."""
         for name, group in self.event_queue_per_concurrency_id.items():
             if group.concurrency_limit is not None and group.current_concurrency >= group.concurrency_limit:
                 continue
             for event in group.queue:
-                if (inbox := self.inboxes.get(event.session_hash)) is not None and inbox.was_read:
+                if self._is_ready(event):
                     group.queue.remove(event)
                     _to_the_end(self.event_queue_per_concurrency_id, name)
                     return [event], False, name
         return None
+
+    def _is_ready(self, event: Event) -> bool:
+        inbox = self.inboxes.get(event.session_hash)
+        return inbox is not None and inbox.was_read and all(picture.done() for picture in self._pictures.get(event, []))
 
     async def process_events(self, events: list[Event], batch: bool, begin_time: float, fn: BlockFunction) -> None:
         started = time.monotonic()
@@ -209,6 +223,14 @@ class WaitingRoom(Queue):
 
 def _is_unread(inbox: Inbox) -> bool:
     return inbox.was_read and inbox.qsize() > 0
+
+
+def uploads_in(data: object, depth: int = 4) -> list[str]:
+    """Paths of files in the upload folder that a call names, wherever in its arguments."""
+    if isinstance(data, str):
+        return [data] if data.startswith(get_upload_folder() + os.sep) else []
+    parts = data.values() if isinstance(data, dict) else data if isinstance(data, list) else []
+    return [path for part in parts for path in uploads_in(part, depth - 1)] if depth else []
 
 
 def _to_the_end(groups: dict[str, EventQueue], name: str) -> None:

@@ -18,8 +18,9 @@ from jpegdl.analysis.panels import learned_file, panels
 from jpegdl.analysis.request import find_pair, make_request
 from jpegdl.codec.jpegfile import cjpeg_qtables_text, tables_csv, tables_json
 from jpegdl.pairs.checkpoints import ModelPair
+from jpegdl.server.decoding import Decoded
 from jpegdl.server.results import save_bytes
-from jpegdl.server.uploads import UNREADABLE, Refused, read_upload
+from jpegdl.server.uploads import UNREADABLE, Refused, Upload, read_upload
 
 Draw = Callable[[int], tuple[Image.Image, str]]  # seed -> a test picture and its class
 Files = dict[str, FileData]  # by file name
@@ -40,9 +41,14 @@ class Endpoints:
     """
 
     def __init__(
-        self, pairs: Mapping[str, ModelPair], answers: Answers, folder: Path, draws: Mapping[str, Draw]
+        self,
+        pairs: Mapping[str, ModelPair],
+        answers: Answers,
+        folder: Path,
+        draws: Mapping[str, Draw],
+        read: Callable[[str | None], Upload | Decoded] = read_upload,
     ) -> None:
-        self.pairs_by_name, self.answers, self.folder, self.draws = pairs, answers, folder, draws
+        self.pairs_by_name, self.answers, self.folder, self.draws, self.read = pairs, answers, folder, draws, read
 
     def pairs(self) -> list[dict[str, Any]]:
         """Every pair with all values that its settings may have, its classes, and its counts on the test set."""
@@ -79,7 +85,7 @@ class Endpoints:
         """
         found = self._pair(pair)
         try:
-            upload = read_upload(_sent_file(picture))
+            upload = self.read(_sent_file(picture))
             request = make_request(
                 found.card, upload.image, target=target, true_class=true_class, stage=stage, quantizer=quantizer
             )

@@ -15,7 +15,9 @@ from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.prepare import prepare
-from jpegdl.server.uploads import MISSING, UNREADABLE, Refused, read_upload
+from jpegdl.pairs.squares import Prepared
+from jpegdl.server.decoding import Decoded
+from jpegdl.server.uploads import MISSING, UNREADABLE, Refused, Upload, read_upload
 from jpegdl.ui.api import SEEDS, Draw
 from jpegdl.ui.payload import encode_pictures, result_payload
 from jpegdl.ui.trays import offered
@@ -43,7 +45,7 @@ class State:
 class Chosen:
     """A picture that somebody chose: upright, RGB."""
 
-    image: Image.Image
+    image: Image.Image | Prepared
     notes: tuple[str, ...] = ()
     format: str = ""  # of an upload
     file_tables: Any = None  # of an upload that is a JPEG
@@ -66,7 +68,8 @@ def read_state(raw: Any) -> State:
 
 @dataclass(frozen=True)
 class Compare:
-    """The questions about results. `answers` runs networks, or remembers; `draws`: pairs whose test pictures are here.
+    """The questions about results. `answers` runs networks, or remembers; `draws`: pairs whose test pictures are here;
+    `read` decodes an upload.
 
     Every method takes the state as JSON, and returns JSON: a result, or {"refused": one sentence, "number"}.
     """
@@ -74,6 +77,7 @@ class Compare:
     pairs: Mapping[str, ModelPair]
     answers: Answers
     draws: Mapping[str, Draw]
+    read: Callable[[str], Upload | Decoded] = read_upload
 
     def ask(self, state: dict[str, Any]) -> dict[str, Any]:
         """The result for a state; runs the networks unless the same was asked before."""
@@ -133,7 +137,7 @@ class Compare:
         """The picture of a state. Raises Refused."""
         kind, _, name = state.picture.partition(":")
         if kind == "upload":
-            upload = read_upload(uploaded(state.file))
+            upload = self.read(uploaded(state.file))
             return Chosen(upload.image, upload.notes, upload.format, upload.file_tables)
         if kind == "draw" and name.isdecimal() and state.pair in self.draws:
             return Chosen(self.draws[state.pair](int(name) % SEEDS)[0])
@@ -155,7 +159,7 @@ def find(pairs: Mapping[str, ModelPair], state: State) -> ModelPair:
     return pairs[state.pair]
 
 
-def request(pair: ModelPair, state: State, image: Image.Image) -> Request:
+def request(pair: ModelPair, state: State, image: Image.Image | Prepared) -> Request:
     square = prepare(image, pair.card.input_size, pair.card.short_side).permute(1, 2, 0).numpy()
     stage = state.stage or list(architecture(pair.card.architecture).stages)[-1]
     return Request(pair=state.pair, square=square, true=state.true, stage=stage, quantizer=state.quantizer)

@@ -15,8 +15,10 @@ from jpegdl.analysis.answers import Answers
 from jpegdl.analysis.request import Answer, Request
 from jpegdl.analysis.results.findings import Evidence
 from jpegdl.pairs.checkpoints import CheckpointError, ModelPair
+from jpegdl.server.decoding import Decoded
 from jpegdl.server.environment import results_folder
 from jpegdl.server.files import PageFiles, page_files
+from jpegdl.server.uploads import Upload, read_upload
 from jpegdl.ui.about import about
 from jpegdl.ui.api import Draw, Endpoints, offer_api
 from jpegdl.ui.compare import Compare
@@ -60,19 +62,21 @@ def build_page(
     *,
     draws: Mapping[str, Draw] | None = None,
     first: bool = True,
+    read: Callable[[str | None], Upload | Decoded] = read_upload,
 ) -> Page:
     """The page for these pairs.
 
     `run` answers a request with the networks. The pairs in `refused` are named on the page with their reason; a pair
     that cannot be shown joins them, and without any pair the page still opens. `draws`: pair name -> how to draw one
     of its test pictures, for pairs whose data set is here. `first`: whether the page opens with a computed result.
+    `read` decodes an upload.
     """
     shown, left_out = showable(pairs)
     cards = {name: pair.card for name, pair in shown.items()}
     shown = {name: shown[name] for name in by_examples(cards)}
     files = page_files(STATIC, tray_files(cards))
     answers = Answers(run)
-    compare = Compare(shown, answers, draws or {})
+    compare = Compare(shown, answers, draws or {}, read)
     known = cache(lambda: gather_evidence(cards.values()))
     screens = Screens(compare, known)
     with gr.Blocks(title=TITLE, analytics_enabled=False) as demo:
@@ -92,7 +96,7 @@ def build_page(
             api(compare.draw, api_name="drawn", api_visibility="private", queue=False)
             api(compare.outcomes, api_name="outcomes", api_visibility="private", **NETWORKS)
             api(screens.screen, api_name="screen", api_visibility="private", queue=False)
-            offer_api(demo, Endpoints(shown, answers, results_folder(), draws or {}), **NETWORKS)
+            offer_api(demo, Endpoints(shown, answers, results_folder(), draws or {}, read), **NETWORKS)
     return Page(demo, files)
 
 

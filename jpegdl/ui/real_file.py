@@ -9,6 +9,7 @@ from PIL import Image
 from jpegdl.codec.jpegfile import JPEGFile, encode, scale_standard
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.prepare import prepare
+from jpegdl.pairs.squares import Prepared
 from jpegdl.ui.rendering import data_address, render
 
 
@@ -26,7 +27,7 @@ class _Shown:
         return data_address(self.file.data, "image/jpeg") if self.file else ""
 
 
-def real_file(pair: ModelPair, picture: Image.Image) -> str:
+def real_file(pair: ModelPair, picture: Image.Image | Prepared) -> str:
     """HTML for an upright RGB picture of any size."""
     square = Image.fromarray(prepare(picture, pair.card.input_size, pair.card.short_side).permute(1, 2, 0).numpy())
     learned = encode(square, pair.tables[0])
