@@ -39,6 +39,11 @@ class Fingers:
         yield
         self.lift()
 
+    def tap(self, point: Point) -> None:
+        """A short one even if this process is not given the time to lift the finger."""
+        x, y = point
+        self._session.send("Input.synthesizeTapGesture", {"x": x, "y": y, "duration": 30, "gestureSourceType": "touch"})
+
     def drag(self, start: Point, end: Point, steps: int = 8) -> None:
         self.put(start)
         for step in range(1, steps + 1):

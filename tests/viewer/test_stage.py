@@ -249,3 +249,31 @@ def test_numbers_stand_in_cells_where_they_can_be_read(open_viewer):
     without = pixels(pane(page))
     set_options(page, numbers=True)
     assert (pixels(pane(page)) == without).all()  # nobody could read 784 of them
+
+
+def test_no_number_is_made_of_halves_of_two(open_viewer):
+    page = open_viewer(payload(rows=5, columns=5))  # the divider goes through the middle of a column of cells
+    set_options(page, row="looks", picture=False)
+    page.get_by_role("slider").evaluate("slider => (slider.style.visibility = 'hidden')")
+    numbers = pixels(pane(page))
+    set_options(page, numbers=False)
+    changed = (numbers != pixels(pane(page))).any(axis=2)
+    cell = len(changed) // 5
+    assert not changed[:, 2 * cell + 2 : 3 * cell - 2].any()
+    assert all(changed[:, column * cell : (column + 1) * cell].any() for column in (0, 1, 3, 4))
+
+
+def test_the_brightness_difference_has_a_ruler_in_levels_where_it_is_large(open_viewer):
+    page = open_viewer(payload(change=25))
+    set_options(page, row="given", mode="difference")
+    ruler = page.locator(".jxv-levels")
+    assert "−32 levels, darker" in ruler.inner_text()
+    assert "brighter, +32 levels" in ruler.inner_text()
+    pane(page).press("ArrowRight")
+    drawn(page)
+    level = int(ruler.locator(".jxv-middle").inner_text().replace("−", "-"))
+    stand = ruler.locator(".jxv-stand").evaluate("stand => parseFloat(stand.style.left)")
+    assert stand == pytest.approx(50 + 50 * level / 32, abs=1)
+    set_options(page, difference="colour")
+    assert ruler.count() == 1
+    assert not ruler.is_visible()

@@ -110,6 +110,11 @@ def test_hovering_reads_and_a_click_keeps_both_values(open_viewer):
     page.mouse.up()
     page.mouse.move(0, 0)
     assert captions(page) == texts
+    page.get_by_role("radiogroup", name="Baseline").get_by_role("radio", name="bluebell").click()
+    page.mouse.move(0, 0)
+    assert captions(page)[:3] == texts[:3]  # the same place, another class
+    assert captions(page)[3] != texts[3]
+    assert "%" in captions(page)[3].split("bluebell")[1]
     page.mouse.move(*middle(canvas(page, "looks", "jpegdl")))
     page.mouse.down()
     page.mouse.up()
@@ -132,12 +137,13 @@ def test_holding_a_picture_shows_the_other_network_until_it_is_let_go(open_viewe
 
 def test_a_tap_reads_a_value_and_a_scroll_neither_reads_nor_holds(open_viewer):
     page = open_viewer(payload(), **PHONE)
-    place, reading = canvas(page, "looks", "jpegdl"), view(page, "looks", "jpegdl").locator(".jxv-reading")
-    place.tap()
-    expect(reading).to_contain_text("%")
-    place.tap()
-    expect(reading).to_contain_text("hold")
     fingers = Fingers(page)
+    place, reading = canvas(page, "looks", "jpegdl"), view(page, "looks", "jpegdl").locator(".jxv-reading")
+    place.scroll_into_view_if_needed()
+    fingers.tap(middle(place))
+    expect(reading).to_contain_text("%")
+    fingers.tap(middle(place))
+    expect(reading).to_contain_text("hold")
     page.evaluate("scrollTo(0, 0)")
     x, y = middle(canvas(page, "given", "jpegdl"))
     fingers.put((x, y))

@@ -12,7 +12,8 @@ const MOST = 1.25; // zoom of one event
 const LINE = 16; // pixels, where the wheel counts lines
 
 /**
- * `to` is told point(x, y), away(), tap(x, y), zoom(factor, x, y), pan(dx, dy), hold(true | false); x and y are client pixels.
+ * `to` is told point(x, y), away(), tap(x, y), zoom(factor, x, y), pan(dx, dy) and, if it has it, hold(true | false); x
+ * and y are client pixels.
  * `wheels(event)` says whether a turn of the wheel is meant for the picture. Returns a function that stops listening.
  */
 export function listen(canvas, to, wheels) {
@@ -28,6 +29,7 @@ export function listen(canvas, to, wheels) {
     const [one, other] = [...down.values()];
     return { size: Math.hypot(one.x - other.x, one.y - other.y), x: (one.x + other.x) / 2, y: (one.y + other.y) / 2 };
   };
+  const movesPicture = () => getComputedStyle(canvas).touchAction === "none";
   const release = () => {
     clearTimeout(timer);
     if (held) to.hold(false);
@@ -38,9 +40,10 @@ export function listen(canvas, to, wheels) {
     if (event.button !== 0) return;
     down.set(event.pointerId, { x: event.clientX, y: event.clientY, startX: event.clientX, startY: event.clientY });
     canvas.setPointerCapture(event.pointerId);
+    canvas.focus({ preventScroll: true });
     release();
     slipped = down.size > 1;
-    if (event.pointerType !== "mouse" && down.size === 1)
+    if (to.hold && event.pointerType !== "mouse" && down.size === 1)
       timer = setTimeout(() => {
         held = true;
         to.hold(true);
@@ -78,7 +81,11 @@ export function listen(canvas, to, wheels) {
   on("pointercancel", up);
   on("pointerleave", (event) => event.pointerType === "mouse" && down.size === 0 && to.away());
   on("contextmenu", (event) => down.size > 0 && event.preventDefault()); // a held finger peeks, it asks for no menu
-  on("touchstart", (event) => event.touches.length > 1 && event.preventDefault(), { passive: false }); // two fingers zoom
+  // Two fingers zoom the picture and not the page; where a finger moves it, a quick one is no fling, after which the
+  // browser would swallow a tap.
+  on("touchstart", (event) => (event.touches.length > 1 || movesPicture()) && event.preventDefault(), {
+    passive: false,
+  });
   on(
     "wheel",
     (event) => {

@@ -16,7 +16,8 @@ const [WIDTH, LEAST] = [2.8, 11]; // of a number in a cell: heights that fit int
  * What `row` shows of `arm`, in the square `box` of `context` (device pixels).
  *
  * `scene` has: pictures, map, limit, palette, options, place, cursor (or null), ratio (device pixels per CSS pixel) and
- * numbers (height of the numbers in cells at most, device pixels, or 0) with their font.
+ * numbers (height of the numbers in cells at most, device pixels, or 0) with their font, and cut (of a divider: at, and
+ * upright if that counts from the top).
  */
 export function paint(context, box, row, arm, scene) {
   const whole = frame(box, scene.place);
@@ -97,24 +98,26 @@ function paintCells(context, whole, arm, scene) {
 }
 
 function paintNumbers(context, whole, arm, scene) {
-  const { map, options, ratio } = scene;
-  const height = Math.min(scene.numbers, whole.side / map.columns / WIDTH);
-  if (height < LEAST * ratio) return; // nobody could read them
-  context.font = `700 ${height}px ${scene.font}`;
+  const { map, options, ratio, limit } = scene;
+  const tall = Math.min(scene.numbers, whole.side / map.columns / WIDTH);
+  if (tall < LEAST * ratio) return; // nobody could read them
+  context.font = `700 ${tall}px ${scene.font}`;
   context.textAlign = "center";
   context.textBaseline = "middle";
   for (const { x, y, width, height, position } of cells(whole, map)) {
+    const centre = { x: x + width / 2, y: y + height / 2 };
+    if (isCut(centre, tall, scene.cut)) continue;
     const value = map[arm][position];
     const colour = colourOf(value, arm, scene);
-    const digits = digitsFor(scene.limit);
+    const text = arm === "difference" ? points(value, digitsFor(limit)) : (100 * value).toFixed(digitsFor(limit));
     context.fillStyle = inkOn(options.picture ? overPicture(colour) : colour);
-    context.fillText(
-      arm === "difference" ? points(value, digits) : (100 * value).toFixed(digits),
-      x + width / 2,
-      y + height / 2,
-    );
+    context.fillText(text, centre.x, centre.y);
   }
 }
+
+/** Whether the divider goes through a number: halves of two networks' numbers would read as one. */
+const isCut = ({ x, y }, height, cut) =>
+  cut && Math.abs(cut.at - (cut.upright ? y : x)) < (cut.upright ? 0.7 : 1.3) * height;
 
 const drawn = new WeakMap(); // smooth drawings of a map, by what else they depend on
 

@@ -109,6 +109,8 @@ function createDivider(state, view, redraw) {
     node.focus();
     event.preventDefault();
   });
+  // A quick drag is no fling: the browser would swallow the tap that follows.
+  node.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
   node.addEventListener("pointermove", (event) => node.hasPointerCapture(event.pointerId) && move(event));
   return { node, render };
 }

@@ -3,7 +3,7 @@
 import { gradient, overPicture } from "./colours.js";
 import { element, mark } from "./dom.js";
 import { ARMS, COLUMNS } from "./maps.js";
-import { digitsFor, limitText, percent, points } from "./numbers.js";
+import { digitsFor, limitText, percent, points, signed } from "./numbers.js";
 import { reading } from "./paint.js";
 import { sceneOf } from "./state.js";
 
@@ -46,6 +46,32 @@ export function createRulers(state) {
     }
     heat.centre(overlay || scene.cursor ? 0.5 : scene.map.even / scene.limit);
     difference.centre(0.5);
+  }
+
+  return { node, render, draw };
+}
+
+/** Below the difference of both pictures: what its colours mean in levels of brightness. */
+export function createLevelRuler(state) {
+  const ruler = createRuler("difference", ["difference"]);
+  const node = element("div", { class: "jxv-rulers jxv-levels" }, ruler.node);
+
+  function render() {
+    const { texts, options, palette, pictures } = state;
+    const limit = 128 / pictures.brightness.gain;
+    node.hidden = options.difference !== "brightness";
+    ruler.paint(gradient(palette.difference));
+    ruler.even(null);
+    ruler.label(texts.ruler.darker(limit), texts.ruler.brighter(limit));
+    ruler.centre(0.5);
+    draw();
+  }
+
+  function draw() {
+    const scene = sceneOf(state);
+    const value = reading("given", "difference", scene);
+    ruler.stand("difference", value === null ? null : ((value * scene.pictures.brightness.gain) / 128 + 1) / 2);
+    ruler.middle(value === null ? "0" : signed(Math.round(value)));
   }
 
   return { node, render, draw };

@@ -7,7 +7,7 @@ import { element, icon, mark } from "./dom.js";
 import { COLUMNS } from "./maps.js";
 import { createPanes } from "./panes.js";
 import { STEP, WHOLE, zoomed } from "./place.js";
-import { createRulers } from "./ruler.js";
+import { createLevelRuler, createRulers } from "./ruler.js";
 import { CHOICES } from "./state.js";
 import { readingsOf, verdictOf } from "./summary.js";
 import { stageKeys } from "./stagekeys.js";
@@ -48,7 +48,7 @@ export function createStage(state, act) {
   const drawing = Object.fromEntries(ROWS.map((row) => [row, drawingControls(row, state, act.choose)]));
   const tools = element("div", { class: "jxv-tools" });
   const panes = createPanes(state, { ...act, say }, view);
-  const rulers = createRulers(state);
+  const rulers = { given: createLevelRuler(state), looks: createRulers(state) };
   const answers = element("div", { class: "jxv-answers" });
   const keys = element(
     "p",
@@ -86,7 +86,7 @@ export function createStage(state, act) {
       readings,
       keys,
     ),
-    element("div", { class: "jxv-large" }, panes.node, rulers.node, answers),
+    element("div", { class: "jxv-large" }, panes.node, rulers.given.node, rulers.looks.node, answers),
     live,
   );
   const node = element("dialog", { class: "jxv-stage", "aria-labelledby": id }, inner);
@@ -125,7 +125,7 @@ export function createStage(state, act) {
     renderTools(row);
     if (row === "says") renderBars();
     else panes.render();
-    if (row === "looks") rulers.render();
+    rulers[row]?.render();
     const opening = !node.open;
     if (opening) node.showModal();
     draw();
@@ -177,7 +177,7 @@ export function createStage(state, act) {
     const { row } = state.options;
     if (!node.open || !state.result || row === null || row === "says") return;
     panes.draw();
-    if (row === "looks") rulers.draw();
+    rulers[row].draw();
     fit.textContent = state.place.zoom > 1 ? texts.zoom(state.place.zoom) : stage.fit;
     fit.setAttribute("aria-label", `${fit.textContent}, ${stage.whole}`);
     readings.replaceChildren(...readingsOf(state, row));

@@ -59,11 +59,11 @@ function shownClasses({ maps, probabilities }) {
 /** Forget where somebody looked. */
 export const lookAway = (state) => Object.assign(state, nowhere());
 
-/** What `paint` needs for one canvas; `ratio` is device pixels per CSS pixel. */
-export function sceneOf(state, { ratio = 1, numbers = 0, font = "sans-serif" } = {}) {
+/** What `paint` needs to know; `canvas` adds what depends on where it paints (see paint.js). */
+export function sceneOf(state, canvas = {}) {
   const { pictures, maps, palette, options, place, cursor } = state;
   const limit = limitOf(maps, options.class, options.ruler);
-  return { pictures, map: maps.get(options.class), limit, palette, options, place, cursor, ratio, numbers, font };
+  return { pictures, map: maps.get(options.class), limit, palette, options, place, cursor, ratio: 1, ...canvas };
 }
 
 /** The arm in the column `column`: what a finger holds up, else its own. */

@@ -21,6 +21,7 @@ export const TEXTS = {
     overlay: (name) => `own scale, ${name}`,
     doubtful: (name, share) => `${name} (given ${share < 0.0005 ? "under 0.1\u00a0%" : percent(share)})`,
     noMap: (name) => `no evidence for ${name} at this stage`,
+    overlayDifference: "JPEG-DL − baseline, in shares",
     mapDifference: "JPEG-DL − baseline, same ruler",
   },
   // One view for a screen reader: what it shows and which keys work in it.
@@ -33,6 +34,8 @@ export const TEXTS = {
     even: (share, digits) => `${percent(share, digits)} spread evenly`,
     cell: (limit) => `${limit}\u00a0% a cell`,
     points: (limit) => `+${limit} points`,
+    darker: (limit) => `\u2212${limit} levels, darker`,
+    brighter: (limit) => `brighter, +${limit} levels`,
     own: "each map on its own scale: where, not how much",
     ends: ["lowest", "highest"],
   },

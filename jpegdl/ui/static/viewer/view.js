@@ -17,16 +17,7 @@ const NUMBER = 0.055; // height of the numbers in cells, at most, in sides of th
  * say(text). `wheels(event, canvas)` says whether the wheel is for the picture, `tapped()` may take a tap for itself,
  * `onHold` hears of a held finger. In a `large` canvas cells have numbers.
  */
-export function createCanvas({
-  state,
-  act,
-  row,
-  column,
-  wheels,
-  tapped = () => false,
-  large = false,
-  onHold = () => {},
-}) {
+export function createCanvas({ state, act, row, column, wheels, tapped = () => false, large = false, onHold }) {
   const canvas = element("canvas", {
     class: "jxv-canvas",
     tabindex: "0",
@@ -93,7 +84,10 @@ export function createCanvas({
     event.stopPropagation();
     action();
   });
-  canvas.addEventListener("blur", () => state.pinned && act.look({ cursor: null, pinned: false }));
+  // A kept cell stays while other classes are tried, and goes when the focus leaves the viewer.
+  canvas.addEventListener("blur", ({ relatedTarget }) => {
+    if (state.pinned && relatedTarget && !relatedTarget.closest(".jxv")) act.look({ cursor: null, pinned: false });
+  });
 
   /** Paints what `column()` says: an arm or the difference, and `over` its left or upper part, up to `split`, another. */
   function draw() {
@@ -103,10 +97,11 @@ export function createCanvas({
     const style = getComputedStyle(canvas);
     const font = Math.min(parseFloat(style.fontSize) * devicePixelRatio, NUMBER * width);
     const height = large && state.options.numbers ? font : 0;
-    const scene = sceneOf(state, { ratio: devicePixelRatio, numbers: height, font: style.fontFamily });
+    const { arm, over, split, upright } = column();
+    const cut = over && { at: split * width, upright };
+    const scene = sceneOf(state, { ratio: devicePixelRatio, numbers: height, font: style.fontFamily, cut });
     const context = canvas.getContext("2d");
     const square = { left: 0, top: 0, side: width };
-    const { arm, over, split, upright } = column();
     paint(context, square, row(), arm, scene);
     if (!over) return;
     context.save();

@@ -18,7 +18,7 @@ export function caption(state, row, arm) {
     if (arm === "jpegdl") return captions.reconstruction(result.state.quantizer);
     return captions[options.difference](pictures[options.difference].gain);
   }
-  if (arm === "difference") return captions.mapDifference;
+  if (arm === "difference") return options.drawing === "overlay" ? captions.overlayDifference : captions.mapDifference;
   const map = maps.get(options.class);
   const name = className(state, options.class);
   if (map.empty[arm]) return captions.noMap(name);
