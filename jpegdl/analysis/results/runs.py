@@ -179,7 +179,7 @@ def limits(run: TrainedRun) -> list[str]:
         reasons = reasons or ["not a cell of the paper's tables"]
     reasons += departures(run.card)
     if run.card.flaws:
-        reasons.append("flawed training (see its section)")
+        reasons.append("a known flaw (see its section)")
     return [*reasons, "one seed"] if len(run.seeds) == 1 else reasons
 
 
