@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import httpx
 import numpy as np
 import pytest
+from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file  # type: ignore[import-untyped]
 from gradio_client.exceptions import AppError  # type: ignore[import-untyped]
 from PIL import Image
@@ -173,6 +175,25 @@ def test_what_is_no_file_that_was_sent_is_refused_in_one_sentence(client, sent, 
         client.predict(sent, "one", api_name="/compare")
     assert sentence in str(refused.value)
     assert "/etc" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("/etc/passwd", "can no longer be read; upload the picture again"),
+        ("swept an hour ago.png", "can no longer be read; upload the picture again"),
+        (f"{get_upload_folder()}/0123/swept.png", "can no longer be read; upload the picture again"),
+        ("http://127.0.0.1:1/a.png", "fetches nothing from other servers"),
+    ],
+)
+def test_a_file_object_without_its_file_is_refused_in_one_sentence(server, path, sentence):
+    """As another program than gradio_client may send it, which uploads what it names."""
+    sent = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    with httpx.Client(base_url=server, timeout=30) as raw:
+        joined = raw.post("gradio_api/call/compare", json={"data": [sent, "one", "shared", None, None, "five levels"]})
+        answer = raw.get(f"gradio_api/call/compare/{joined.json()['event_id']}").text
+    assert answer.startswith("event: error")
+    assert sentence in answer
 
 
 def test_a_file_that_is_no_picture_is_refused_in_one_sentence(client, tmp_path):

@@ -5,20 +5,27 @@ Each class says what was open. Gradio is pinned, and tests/test_server.py shows 
 
 import os
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio import processing_utils, route_utils, routes, state_holder
+from gradio.exceptions import InvalidPathError
 from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException
 
+from jpegdl.server.uploads import UNREADABLE
+
 CUT_OFF = "The upload is not complete; send the picture again."
 FETCHES_NOTHING = "This app fetches nothing from other servers; upload the file."
+
+_gradio_check_allowed = processing_utils._check_allowed
 
 
 def close_gaps() -> None:
     """Put the parts below in Gradio's place; calling it again is harmless."""
     processing_utils.async_ssrf_protected_download = refuse_to_fetch
+    processing_utils._check_allowed = check_allowed
     state_holder.SessionState = LeanSession  # type: ignore[misc]
     route_utils.GradioMultiPartParser = WholeOrNothing  # type: ignore[misc]
     routes.CustomCORSMiddleware = WithoutCredentials  # type: ignore[attr-defined]
@@ -27,6 +34,16 @@ def close_gaps() -> None:
 async def refuse_to_fetch(url: str, cache_dir: str) -> str:
     """Gradio downloads an address that a request names as the path of a file, for any component, without a limit."""
     raise gr.Error(FETCHES_NOTHING, print_exception=False)
+
+
+def check_allowed(path: str | Path, check_in_upload_folder: bool) -> None:
+    """Gradio refuses a file that nobody has uploaded without a word to who sent it, and with a traceback in the log."""
+    try:
+        _gradio_check_allowed(path, check_in_upload_folder)
+    except InvalidPathError:
+        if not check_in_upload_folder:
+            raise
+        raise gr.Error(UNREADABLE, print_exception=False) from None
 
 
 class LeanSession(state_holder.SessionState):
