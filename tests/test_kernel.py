@@ -7,7 +7,6 @@ tests/test_layer.py, both ways.
 import importlib
 import platform
 from functools import cache
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -15,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jpegdl.codec import kernel
+from jpegdl.codec import build, kernel
 from jpegdl.codec.layer import JPEGLayer
 from tests.oracle import Exact
 from tests.test_layer import gradients_of, pictures, tables
@@ -41,14 +40,16 @@ def built(width: str) -> kernel.Kernel:
         pytest.skip("no compiled layer here")
     if width == "narrow" and platform.machine() not in ("x86_64", "AMD64"):
         pytest.skip("AVX2 is a matter of x86")
-    return kernel.Kernel(kernel.build((FLAGS[width],))) if width in FLAGS else found
+    if width == "narrow" and found.lanes == 8 and torch.backends.cpu.get_cpu_capability() == "AVX2":
+        pytest.skip("this processor's own kernel is the narrow one")
+    return kernel.Kernel(build.library((FLAGS[width],))) if width in FLAGS else found
 
 
 @pytest.mark.parametrize("max_index", [127, 1023])
 @pytest.mark.parametrize("all_levels", [False, True])
 @pytest.mark.parametrize("width", WIDTHS)
 @given(h=hardnesses, step=steps, shifts=fractions)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_value_and_derivatives_are_those_of_the_explicit_sum(
     width: str, all_levels: bool, max_index: int, h: float, step: float, shifts: list[float]
 ) -> None:
@@ -60,7 +61,7 @@ def test_value_and_derivatives_are_those_of_the_explicit_sum(
 @pytest.mark.parametrize("all_levels", [False, True])
 @pytest.mark.parametrize("width", WIDTHS)
 @given(h=hardnesses, step=steps, top=st.floats(2, 6), seed=st.integers(0, 99))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_without_a_limit_a_million_indices_are_as_exact_as_float32_can_tell_coefficients_apart(
     width: str, all_levels: bool, h: float, step: float, top: float, seed: int
 ) -> None:
@@ -130,20 +131,3 @@ def test_infinity_saturates_and_not_a_number_stays_one() -> None:
     value = built("this processor").quantize(z, 2.0, 0.5, 127, all_levels=False)[0]
     torch.testing.assert_close(value[[0, 1, 3, 4]], torch.tensor([254.0, -254.0, 254.0, 0.0]))
     assert value[2].isnan()
-
-
-def test_off_refuses_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JPEGDL_KERNEL", "off")
-    assert kernel.load() is None
-
-
-def test_it_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    built("this processor")
-    monkeypatch.setattr("subprocess.run", None)  # a second compilation would fail
-    assert isinstance(kernel.Kernel(kernel.build()), kernel.Kernel)
-
-
-def test_a_library_that_is_not_one_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "empty.so").write_bytes(b"")
-    with pytest.raises(OSError, match="empty"):
-        kernel.Kernel(tmp_path / "empty.so")

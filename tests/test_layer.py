@@ -1,10 +1,8 @@
 """The layer, in PyTorch and compiled, against the plain layer with a level dimension and autograd in float64."""
 
 import copy
-import logging
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
@@ -272,18 +270,3 @@ def test_a_copy_and_its_state_give_the_same(path: str) -> None:
     images = pictures(1, 16, 16)
     for twin in (other, copy.deepcopy(layer)):
         assert torch.equal(twin(images), layer(images))
-
-
-def test_a_failing_compiler_is_said_once_and_changes_nothing(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
-    images, layer = pictures(1, 16, 16), JPEGLayer(tables(0), 0.5)
-    wanted = layer(images)
-    monkeypatch.setattr(kernel, "_loaded", [])
-    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    with caplog.at_level(logging.WARNING):
-        first, second = layer(images), layer(images)
-    torch.testing.assert_close(first, wanted, atol=2e-6, rtol=0)
-    assert torch.equal(first, second)
-    assert len([r for r in caplog.records if "No compiled JPEG layer" in r.message]) == 1

@@ -1,18 +1,13 @@
 """The optional compiled code: kernel.cpp, built on first use where a C++ compiler is, and a Triton kernel for GPUs.
 
-The C++ library is built once for a version of the source, of PyTorch and of the processor, into the folder of torch's
-extensions (TORCH_EXTENSIONS_DIR). JPEGDL_KERNEL=off refuses both. Without them the results are the same, slower.
+build.py says where the C++ library lies and how it is made. JPEGDL_KERNEL=off refuses both. Without them the results
+are the same, slower.
 """
 
 import ctypes
-import hashlib
 import logging
 import os
-import platform
-import subprocess
-import tempfile
 import threading
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -21,11 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-SOURCE = Path(__file__).with_name("kernel.cpp")
+from jpegdl.codec import build
+
 MOST_INDEX, MOST_ROUNDS = 2047, 8  # what the kernel is written for
-# Tried in this order: a compiler may know neither this processor's name nor OpenMP (then one thread).
-FLAGS = (("-march=native", "-fopenmp"), ("-fopenmp",), ())
-_SECONDS = 300.0  # for one attempt to compile
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -86,52 +79,46 @@ class Kernel:
 
 def load() -> Kernel | None:
     """The kernel, built if it has to be; None where it is refused or cannot be had, which is said once."""
-    if os.environ.get("JPEGDL_KERNEL", "").lower() == "off":
+    if is_refused():
         return None
-    with _lock:
-        if not _loaded:
-            try:
-                _loaded.append(Kernel(build()))
-            except Exception as error:  # a missing compiler, a full disk: whatever it is, PyTorch does the same
-                _log.warning("No compiled JPEG layer, the slower one in PyTorch is used: %s", error)
-                _loaded.append(None)
-        return _loaded[0]
+    if not _loaded:  # a lock that is not taken cannot be held where a process forks
+        with _lock:
+            if not _loaded:
+                _loaded.append(_tried())
+    return _loaded[0]
 
 
-def build(attempts: Sequence[Sequence[str]] = FLAGS) -> Path:
-    """Path of the shared library, compiled with the first of the `attempts` (sets of flags) that works.
+def is_refused() -> bool:
+    """Whether the user wants no compiled code."""
+    return os.environ.get("JPEGDL_KERNEL", "").strip().lower() == "off"
 
-    Raises RuntimeError with the compiler's last words if none does.
-    """
-    cpp_extension = _cpp_extension()
-    compiler = cpp_extension.get_cxx_compiler()
-    parts = [SOURCE.read_bytes(), repr((compiler, attempts, torch.__version__, torch.version.git_version)).encode()]
-    name = hashlib.sha256(b"\0".join([*parts, _processor()])).hexdigest()[:16]
-    folder = Path(os.environ.get("TORCH_EXTENSIONS_DIR") or cpp_extension.get_default_build_root()) / "jpegdl"
-    library = folder / f"kernel-{name}.so"
-    if library.exists():
-        return library
-    folder.mkdir(parents=True, exist_ok=True)
-    _log.warning("Building the compiled JPEG layer once, into %s; this takes seconds to a minute.", folder)
-    paths = [f"-I{path}" for path in cpp_extension.include_paths()]
-    paths += [f"-L{path}" for path in cpp_extension.library_paths()]
-    said = "no compiler flags given"
-    for flags in attempts:
-        with tempfile.TemporaryDirectory(dir=folder) as temporary:
-            made = Path(temporary) / library.name
-            command = [compiler, "-std=c++20", "-O3", "-shared", "-fPIC", "-w", *flags, str(SOURCE), "-o", str(made)]
-            command += [*paths, "-ltorch_cpu", "-lc10"]
-            run = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
-            if run.returncode == 0:
-                os.replace(made, library)  # two processes may build at once; the last one wins
-                return library
-            said = run.stderr.strip()[-300:]
-    raise RuntimeError(f"{compiler} failed: {said}")
+
+def _tried() -> Kernel | None:
+    try:
+        kernel = Kernel(build.library())
+        _check_numbers(kernel)
+    except Exception as error:  # a missing compiler, a full disk: whatever it is, PyTorch does the same
+        _log.warning("No compiled JPEG layer, the slower one in PyTorch is used: %s", error)
+        return None
+    return kernel
+
+
+def _check_numbers(kernel: Kernel) -> None:
+    """Raise RuntimeError if its quantizer is not PyTorch's: a compiler may take liberties with numbers."""
+    from jpegdl.codec.window import window_derivatives, window_value
+
+    z = torch.linspace(-50, 50, 4001)[None]  # hardness 4.5, both ends beyond the limit of 38.1
+    case = (z, torch.full((1, 1), 0.3), torch.full((1, 1), 50.0), 127)
+    expected = (window_value(*case), *window_derivatives(*case, by_alpha=False)[:2])
+    found = kernel.quantize(z[0], 0.3, 50.0, 127, all_levels=False)[:3]
+    spoilt = kernel.quantize(z.new_full((1,), float("nan")), 0.3, 50.0, 127, all_levels=False)[0]
+    if not torch.allclose(found, torch.cat(expected), rtol=1e-3, atol=1e-3) or not spoilt.isnan().all():
+        raise RuntimeError("its results differ from PyTorch's; is there a flag like -ffast-math in CXX?")
 
 
 def window_on(device: torch.device) -> ModuleType | None:
     """window_gpu.py, if its kernel gives PyTorch's results on this CUDA device; None otherwise, which is said once."""
-    if device.type != "cuda" or os.environ.get("JPEGDL_KERNEL", "").lower() == "off":
+    if device.type != "cuda" or is_refused():
         return None
     return _tried_on(device)
 
@@ -157,18 +144,6 @@ def _tried_on(device: torch.device) -> ModuleType | None:
     return window_gpu
 
 
-def _cpp_extension() -> Any:
-    """torch.utils.cpp_extension, without its remark on a missing CUDA runtime at import."""
-    remarks = logging.getLogger("torch.utils.cpp_extension")
-    level = remarks.level
-    remarks.setLevel(logging.ERROR)
-    try:
-        from torch.utils import cpp_extension
-    finally:
-        remarks.setLevel(level)
-    return cpp_extension
-
-
 def suits(images: Tensor, steps: Tensor, dtype: torch.dtype, max_index: int | None) -> bool:
     """Whether the kernel can do this: computed in float32 on the CPU, with a limit and a number of rounds it knows."""
     return (
@@ -188,13 +163,3 @@ def _limit(max_index: int | None) -> int:
 def _sizes(images: Tensor) -> tuple[int, int, int]:
     count, _, height, width = images.shape
     return count, height, width
-
-
-def _processor() -> bytes:
-    """What the library may depend on when compiled for "this processor"; homes are shared between machines."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    features = sorted({line for line in lines if line.startswith(("flags", "Features"))})
-    return "".join([platform.machine(), *features]).encode()
