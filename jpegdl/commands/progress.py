@@ -10,6 +10,8 @@ from jpegdl.pairs.facts import Epoch
 from jpegdl.training.history import Moment
 from jpegdl.training.pace import Outlook
 
+_EVERY = 60  # seconds between lines about long work
+
 
 class Progress:
     """Lines about one run; on a terminal an epoch's line replaces the one before."""
@@ -18,6 +20,7 @@ class Progress:
         """`epochs` of an arm, and the `pictures` of an epoch."""
         self.epochs, self.pictures = epochs, pictures
         self.outlook: Outlook | None = None
+        self.told = time.monotonic()
 
     def announce(self, outlook: Outlook) -> None:
         """Before the first step: the time that the whole run takes here."""
@@ -42,7 +45,7 @@ class Progress:
             f"{self.pictures / epoch.seconds:.4g} pictures/s{self._left(0)}"
         )
         last = epoch.number == self.epochs
-        terminal = sys.stdout.isatty()
+        terminal, self.told = sys.stdout.isatty(), time.monotonic()
         print(f"\r{line}\033[K" if terminal else line, end="" if terminal and not last else "\n", flush=True)
 
     def moment(self, seed: int, arm: Arm, moment: Moment) -> None:
@@ -52,11 +55,17 @@ class Progress:
             f"seed {seed} {arm:8} {moment.done:6.1%} of epoch {moment.epoch}/{self.epochs}  loss {moment.loss:6.3f}  "
             f"train {moment.train_accuracy:6.1%}  {speed:.4g} pictures/s{self._left(moment.seconds)}"
         )
-        terminal = sys.stdout.isatty()
+        terminal, self.told = sys.stdout.isatty(), time.monotonic()
         print(f"\r{line}\033[K" if terminal else line, end="" if terminal else "\n", flush=True)
 
     def _left(self, spent: float) -> str:
         return "" if self.outlook is None else f"  {duration(self.outlook.seconds - spent)} left"
+
+    def working(self, what: str, done: int) -> None:
+        """Of work between the epochs: at most a line a minute."""
+        if time.monotonic() - self.told >= _EVERY:
+            self.told = time.monotonic()
+            print(f"{done} {what}", flush=True)
 
 
 def _learned(outlook: Outlook, seed: int, arm: Arm, epoch: Epoch) -> Outlook:
@@ -72,7 +81,7 @@ def checking() -> Callable[[int, int], None]:
 
     def tell(done: int, of: int) -> None:
         nonlocal told
-        if done == of or time.monotonic() - told >= 60:
+        if done == of or time.monotonic() - told >= _EVERY:
             told = time.monotonic()
             print(f"{done} of {of} pictures of the data set checked.", flush=True)
 

@@ -79,6 +79,7 @@ def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
         report=progress.epoch,
         announce=progress.announce,
         watch=progress.moment,
+        working=progress.working,
         precision=precision,
         baseline=arguments.baseline,
         weights=arguments.weights,

@@ -92,6 +92,21 @@ class PreparedTensors:
         return zip(self.images.split(_BATCH), self.labels.split(_BATCH), strict=True)
 
 
+@dataclass(frozen=True)
+class ToldPictures:
+    """Prepared pictures that say how many of them were taken, after each batch."""
+
+    pictures: Prepared
+    tell: Callable[[int], None]
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        done = 0
+        for images, labels in self.pictures.batches():
+            yield images, labels
+            done += len(labels)
+            self.tell(done)
+
+
 def to_examples(pairs: Iterable[tuple[Picture, int]]) -> Examples:
     """(picture, label) pairs -> Examples; a path that leads nowhere is refused here, not after an hour."""
     pictures, labels = zip(*pairs, strict=True) if (pairs := list(pairs)) else ((), ())

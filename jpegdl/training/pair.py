@@ -24,7 +24,7 @@ from jpegdl.pairs.proof import make_proof
 from jpegdl.pairs.recipe import Recipe
 from jpegdl.training import processes
 from jpegdl.training.arms import baseline_arm, first_backbone, first_steps, jpegdl_arm
-from jpegdl.training.data import Dataset, Examples
+from jpegdl.training.data import Dataset, Examples, ToldPictures
 from jpegdl.training.describe import arm_card, pair_card, summary
 from jpegdl.training.history import Moment
 from jpegdl.training.initial import initial_tables
@@ -44,6 +44,7 @@ from jpegdl.training.sources import Sources, prepared, read_sources
 from jpegdl.training.state import remove_state
 
 Report = Callable[[int, Arm, Epoch], None]  # seed, arm, epoch
+Working = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,7 @@ class Run:
     report: Report
     announce: Callable[[Outlook], None] | None = None  # told how long it will take, before the first step
     watch: Callable[[int, Arm, Moment], None] | None = None  # told once a minute, of seed and arm, inside an epoch
+    working: Working = lambda what, done: None  # told of other long work: what is done, to how many pictures so far
     precision: torch.dtype = torch.bfloat16  # of the networks in training; the layer computes in float32
     baseline: Path | None = None  # a pair, or an arm alone, whose baseline is taken instead of training one
     weights: Path | None = None  # ImageNet weights for recipes that start from them, if no package has them
@@ -132,13 +134,14 @@ def _train_seed(
     first_card, baseline = load_arm(arm_folder(work, seed, "baseline"))
     baseline.to(run.device)
     if not arm_folder(work, seed, "jpegdl").exists():
-        tables = initial_tables(recipe, baseline, sources().clean) if recipe.place == "input" else None
+        clean = ToldPictures(sources().clean, partial(run.working, "pictures looked at for the first tables"))
+        tables = initial_tables(recipe, baseline, clean) if recipe.place == "input" else None
         fresh = jpegdl_arm(recipe, classes, backbone(), tables)
         train("jpegdl", fresh, first_steps(fresh))
     if processes.rank() == 0:
         second_card, jpegdl = load_arm(arm_folder(work, seed, "jpegdl"))
         models: dict[Arm, Classifier] = {"baseline": baseline, "jpegdl": jpegdl.to(run.device)}
-        results = count(models, dataset, recipe.input_size, second_card.short_side)
+        results = count(models, dataset, recipe.input_size, second_card.short_side, run.working)
         proof = make_proof(baseline, jpegdl, recipe.input_size)
         save_pair(seed_folder(work, seed), pair_card(first_card, second_card, results, proof), models)
 
@@ -151,14 +154,21 @@ def measure(folder: Path, dataset: Dataset, device: torch.device) -> PairCard:
     return save_card(folder, replace(pair.card, results=results, proof=proof))
 
 
-def count(models: dict[Arm, Classifier], dataset: Dataset, size: int, short_side: int) -> dict[Part, Comparison]:
-    """Right answers of two arms on the test and validation parts."""
+def count(
+    models: dict[Arm, Classifier],
+    dataset: Dataset,
+    size: int,
+    short_side: int,
+    working: Working = lambda what, done: None,
+) -> dict[Part, Comparison]:
+    """Right answers of two arms on the test and validation parts; `working` hears how far that is."""
     parts: dict[Part, Comparison] = {}
     examples_of: dict[Part, Examples] = {"test": dataset.test, "validation": dataset.validation}
     for name, examples in examples_of.items():
         scores: dict[Arm, list[Tensor]] = {arm: [] for arm in ARMS}
         labels = []
-        for images, targets in prepared(examples, size, short_side).batches():
+        pictures = ToldPictures(prepared(examples, size, short_side), partial(working, f"{name} pictures counted"))
+        for images, targets in pictures.batches():
             labels.append(targets)
             for arm in ARMS:
                 scores[arm].append(logits(models[arm], images))
