@@ -146,7 +146,9 @@ def test_training_commands_are_accepted_by_the_command_line() -> None:
         if "jpegdl" in line
     ]
     words = [command[command.index("-m") + 2 :] for command in commands]
-    assert {command[0] for command in words} == {"train", "reproduce", "evaluate", "attack", "record", "results"}
+    assert {command[0] for command in words} == {
+        *("train", "pack", "unpack", "reproduce", "evaluate", "attack", "record", "results")
+    }
     for command in words:
         parser().parse_args(command)  # exits for a recipe or an option that does not exist
 
