@@ -12,11 +12,15 @@ from PIL import Image
 
 from jpegdl.analysis.answers import Answers
 from jpegdl.analysis.request import Answer, Request, answer
+from jpegdl.codec.jpegfile import encode, scale_standard
 from jpegdl.pairs.checkpoints import CheckpointError, ModelPair, load_pairs
 from jpegdl.server.uploads import MISSING, NOT_A_PICTURE, UNREADABLE
 from jpegdl.ui.compare import NOT_HERE, TOO_OLD, Compare, outcome, read_state, request
+from jpegdl.ui.evidence import gather_evidence
 from jpegdl.ui.page import Page, build_page
-from jpegdl.ui.trays import by_examples, examples, offered
+from jpegdl.ui.real_file import same_size
+from jpegdl.ui.screens import Screens
+from jpegdl.ui.trays import best_shown_first, examples, offered
 from tests.running import CHECKPOINTS, ROOT
 from tests.tiny import add_tiny, smooth_picture, tiny_pair
 
@@ -220,7 +224,7 @@ def test_no_shipped_pair_is_left_out_and_the_page_opens_with_a_result_of_the_fir
     facts = facts_of(shipped_page)
     assert facts["refused"] == []
     assert sorted(pair["name"] for pair in facts["pairs"]) == sorted(shipped)
-    names = by_examples({name: pair.card for name, pair in shipped.items()})
+    names = best_shown_first({name: pair.card for name, pair in shipped.items()})
     assert [pair["name"] for pair in facts["pairs"]] == names
 
 
@@ -264,3 +268,54 @@ def test_an_outcome_is_the_count_to_which_a_picture_belongs(compare):
 def vars_of(compare: Compare) -> dict[str, Any]:
     made = request(compare.pairs["pair"], read_state(STATE), compare.picture(read_state(STATE)).image)
     return {field: getattr(made, field) for field in ("pair", "square", "true", "target", "stage", "quantizer")}
+
+
+# The screens beside Compare
+
+
+@pytest.mark.parametrize("name", ["file", "tables", "evidence", "about"])
+def test_each_screen_of_each_pair_is_made_and_names_the_pair_or_shows_its_picture(shipped, name):
+    cards = [pair.card for pair in shipped.values()]
+    compare = Compare(shipped, Answers(lambda request: answer(shipped, request)), {})
+    screens = Screens(compare, lambda: gather_evidence(cards))
+    for pair in shipped.values():
+        key = next(iter(offered(pair.card)))
+        state = STATE | {"pair": pair.card.name, "picture": key, "true": None, "stage": None}
+        html = screens.screen(name, state)["html"]
+        assert "data:image/png;base64," in html if name == "file" else pair.card.title in html
+
+
+def test_texts_of_a_card_are_escaped_on_every_screen(pair):
+    evil = "<img src=x onerror=alert(1)>"
+    card = replace(pair.card, title=evil, dataset=replace(pair.card.dataset, title=evil, source=evil))
+    pairs = {"pair": replace(pair, card=card)}
+    compare = Compare(pairs, Answers(lambda request: answer(pairs, request)), {})
+    for name in ("tables", "about"):
+        html = Screens(compare, lambda: gather_evidence([])).screen(name, STATE)["html"]
+        assert evil not in html
+        assert "&lt;img src=x" in html
+
+
+def test_a_screen_or_a_state_that_there_is_not_is_refused_in_a_sentence(compare):
+    screens = Screens(compare, lambda: gather_evidence([]))
+    assert "secret" in screens.screen("secret", STATE)["refused"]
+    assert screens.screen("file", STATE | {"pair": "another"})["refused"] == NOT_HERE
+    assert screens.screen("file", STATE | {"picture": "upload"})["refused"] == MISSING
+
+
+def test_ordinary_jpeg_of_the_same_size_is_of_the_quality_whose_file_is_nearest():
+    picture = smooth_picture(64, 64)
+    sizes = {quality: len(encode(picture, scale_standard(quality)).data) for quality in range(1, 101)}
+    for wanted in (0, 700, 1500, 10**9):
+        quality, file = same_size(picture, wanted)
+        assert len(file.data) == sizes[quality]
+        assert abs(sizes[quality] - wanted) == min(abs(size - wanted) for size in sizes.values())
+
+
+def test_the_tables_of_an_uploaded_jpeg_are_shown_beside_the_learned_ones(compare, tmp_path):
+    path = Path(get_upload_folder()) / "tests" / "own.jpg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    smooth_picture(64, 64).save(path, quality=30)
+    screens = Screens(compare, lambda: gather_evidence([]))
+    html = screens.screen("tables", STATE | {"picture": "upload", "file": str(path)})["html"]
+    assert html.count("Your file") == 2

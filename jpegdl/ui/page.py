@@ -26,7 +26,7 @@ from jpegdl.ui.evidence import gather_evidence, test_facts
 from jpegdl.ui.payload import page_facts, pair_facts
 from jpegdl.ui.screens import Screens
 from jpegdl.ui.tables import tables
-from jpegdl.ui.trays import by_examples, offered, tray_facts, tray_files
+from jpegdl.ui.trays import best_shown_first, offered, tray_facts, tray_files
 
 STATIC = Path(__file__).parent / "static"
 TITLE = "JPEG-DL Explorer"
@@ -73,7 +73,7 @@ def build_page(
     """
     shown, left_out = showable(pairs)
     cards = {name: pair.card for name, pair in shown.items()}
-    shown = {name: shown[name] for name in by_examples(cards)}
+    shown = {name: shown[name] for name in best_shown_first(cards)}
     files = page_files(STATIC, tray_files(cards))
     answers = Answers(run)
     compare = Compare(shown, answers, draws or {}, read)

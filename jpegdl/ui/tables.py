@@ -25,9 +25,11 @@ def tables(pair: ModelPair, upload: Chosen | None = None) -> str:
     """HTML: learned, initial and standard tables, their ratio, hardness, and the tables of a visitor's own .jpg."""
     named = named_tables(pair)
     steps = {_TITLES[name]: np.asarray(named[name], dtype=np.float64) for name in _TITLES}
-    own: Sequence[ArrayLike] = (upload.file_tables or ())[:2] if upload else ()
+    own: Sequence[ArrayLike] = (upload.file_tables or ()) if upload else ()
     if len(own):
-        steps["Your file", "as it was uploaded"] = np.asarray(own, dtype=np.float64)
+        steps["Your file", "as it was uploaded"] = np.asarray(own[:2], dtype=np.float64)
+    if len(own) > 2:
+        steps["Your file", "its other colour table"] = np.asarray([own[0], own[2]], dtype=np.float64)
     ratio = steps[_TITLES["learned"]] / steps[_TITLES["initial"]]
     hardness = np.asarray(table_hardness(pair), dtype=np.float64)
     scales = step_scale(steps.values()), ratio_scale(ratio), hardness_scale(hardness)

@@ -57,12 +57,12 @@ def offered(card: PairCard) -> dict[str, Example]:
     return {example.key: example for example in examples() if example.pair in (None, card.name)}
 
 
-def by_examples(cards: Mapping[str, PairCard]) -> list[str]:
-    """Names of the pairs by how many pictures show one of their classes, then by name: the first is what opens."""
+def best_shown_first(cards: Mapping[str, PairCard]) -> list[str]:
+    """Names of the pairs: those with pictures picked for them, those with large pictures; the first is what opens."""
 
-    def order(name: str) -> tuple[int, str]:
-        shown = [example.true(cards[name].class_names) for example in offered(cards[name]).values()]
-        return -sum(index is not None for index in shown), name
+    def order(name: str) -> tuple[bool, int, str]:
+        has_picked = any(example.pair for example in offered(cards[name]).values())
+        return not has_picked, -cards[name].input_size, name
 
     return sorted(cards, key=order)
 

@@ -8,6 +8,7 @@ import { mountTable } from "../viewer/table.js";
 import { addressOf } from "./address.js";
 import { acceptFiles, whyNot } from "./files.js";
 import { Busy, Lost, Refusal } from "./gradio.js";
+import { createLayer } from "./layer.js";
 import { createRail } from "./rail.js";
 import { createSettings } from "./settings.js";
 import { createStrip } from "./strip.js";
@@ -27,6 +28,7 @@ export function createCompare({ facts, first, server, onState, onOptions }) {
   const strip = createStrip();
   const rail = createRail({ facts, files, choose: change, draw });
   const settings = createSettings({ choose: change });
+  const layer = createLayer();
   const root = element("div", { class: "jx-table" });
   const table = mountTable(root, { colours: facts.colours });
   const defaults = table.options();
@@ -38,7 +40,7 @@ export function createCompare({ facts, first, server, onState, onOptions }) {
     "div",
     { class: "jx-compare" },
     strip.node,
-    element("div", { class: "jx-body" }, rail.node, root, settings.node),
+    element("div", { class: "jx-body" }, rail.node, root, element("div", { class: "jx-more" }, settings.node, layer.node)),
   );
 
   /** The state that a pair begins with. */
@@ -212,6 +214,7 @@ export function createCompare({ facts, first, server, onState, onOptions }) {
     rail.render({ state, pair, result, caption: captionOf(state), preview: previewOf(pair, result) });
     settings.render(state, pair);
     strip.render(state, pair, result);
+    layer.render(result);
   }
 
   function previewOf(pair, result) {
@@ -232,6 +235,7 @@ export function createCompare({ facts, first, server, onState, onOptions }) {
       const options = table.options();
       return options.class === shown?.result.target ? { ...options, class: null } : options;
     },
+    pairs: facts.pairs.map(({ name, title }) => [name, title]),
     get pair() {
       return pairs.get(state.pair);
     },

@@ -13,6 +13,7 @@ export function createRail({ facts, files, choose, draw }) {
   const message = element("div", { class: "jx-message", role: "status" });
   const trays = element("div", { class: "jx-trays" });
   const caption = element("p", { class: "jx-caption" });
+  const remarks = element("ul", { class: "jx-remarks", hidden: true });
   const another = element("button", { type: "button", class: "jx-button jx-draw" }, icon("dice"), TEXTS.draw);
   another.addEventListener("click", () => draw());
   let offered = null; // the pair whose trays are drawn
@@ -31,7 +32,7 @@ export function createRail({ facts, files, choose, draw }) {
     ),
     message,
   );
-  const node = element("div", { class: "jx-rail" }, pairs.node, field, element("div", { class: "jx-offers" }, trays, caption));
+  const node = element("div", { class: "jx-rail" }, pairs.node, field, element("div", { class: "jx-offers" }, trays, caption, remarks));
 
   function drawTrays(pair) {
     offered = pair;
@@ -68,6 +69,8 @@ export function createRail({ facts, files, choose, draw }) {
     const isOutside = state.picture.startsWith("example:") && state.true === null;
     caption.textContent = isOutside ? TEXTS.outside(text) : text;
     picture.render(preview, text, result?.crop);
+    remarks.replaceChildren(...(result?.warnings ?? []).map((said) => element("li", {}, said)));
+    remarks.hidden = !result?.warnings.length;
   }
 
   /** A message under the picture; nothing takes it away. */

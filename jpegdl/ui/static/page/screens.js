@@ -1,6 +1,7 @@
 /** Compare and the screens beside it; those come from the server as HTML, when they are opened. */
 
 import { element } from "../viewer/dom.js";
+import { menu } from "./menus.js";
 import { TEXTS } from "./texts.js";
 
 export function createScreens({ server, compare, onOpen }) {
@@ -12,7 +13,16 @@ export function createScreens({ server, compare, onOpen }) {
   const buttons = [...nodes.keys()].map((name) =>
     element("button", { type: "button", onclick: () => choose(name) }, TEXTS.screens[name]),
   );
+  const pairs = menu({ label: TEXTS.pair, onChoose: (pair) => compare.change({ pair }).then(() => show(open)) });
+  const of = element("div", { class: "jx-of", hidden: true }, pairs.node);
   const nav = element("nav", { "aria-label": TEXTS.screensLabel }, ...buttons);
+
+  document.addEventListener("click", ({ target }) => {
+    const link = target.closest?.("[data-screen]");
+    if (!link) return;
+    link.closest("[popover]")?.hidePopover();
+    choose(link.dataset.screen);
+  });
 
   function choose(name) {
     show(name);
@@ -27,6 +37,9 @@ export function createScreens({ server, compare, onOpen }) {
       if (other === open) buttons[i].setAttribute("aria-current", "page");
       else buttons[i].removeAttribute("aria-current");
     });
+    of.hidden = open === "compare";
+    pairs.fill(compare.pairs);
+    pairs.choose(compare.pair.name);
     if (open !== "compare") load(open);
   }
 
@@ -64,7 +77,7 @@ export function createScreens({ server, compare, onOpen }) {
 
   return {
     nav,
-    nodes: [...nodes.values()],
+    nodes: [of, ...nodes.values()],
     show,
     get open() {
       return open;

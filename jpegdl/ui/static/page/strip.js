@@ -2,7 +2,6 @@
 
 import { element, mark } from "../viewer/dom.js";
 import { percent, points } from "../viewer/numbers.js";
-import { addressOf } from "./address.js";
 import { TEXTS } from "./texts.js";
 
 const ARMS = ["baseline", "jpegdl"];
@@ -121,6 +120,6 @@ function testDetails(pair, { both, baseline, jpegdl, neither, count }) {
     element("table", {}, element("tbody", {}, ...rows)),
     element("p", {}, accuracies.join(" ")),
     ...(pair.sentences ?? [TEXTS.noControl]).map((text) => element("p", {}, text)),
-    element("p", {}, element("a", { class: "jx-link", href: addressOf({ state: { pair: pair.name }, screen: "evidence" }) }, TEXTS.evidence)),
+    element("p", {}, element("button", { type: "button", class: "jx-link", "data-screen": "evidence" }, TEXTS.evidence)),
   ];
 }

@@ -27,6 +27,22 @@ export const TEXTS = {
   quantizer: "Quantizer of the JPEG layer",
   quantizers: { "five levels": "Five levels, as trained", "all levels": "All levels, the paper’s formula" },
   verdict: "Verdict",
+  layer: "The layer in numbers",
+  layerFacts: {
+    psnr: [
+      "Closeness",
+      "PSNR of the reconstruction against the picture; 30 dB looks alike, 10 dB does not",
+      (value) => (value === null ? "identical" : `${value.toFixed(1)}\u00a0dB`),
+    ],
+    zeroed: ["Zeroed", "of the picture’s frequencies lie nearest to 0 in learned steps, so they all but vanish"],
+    limited: ["Limited", "of them lie beyond the largest index that the layer knows and are cut off there, brightness first"],
+    outside: ["Beyond black and white", "of the values; the network sees them uncut, this page cuts them off"],
+    five_or_all: [
+      "Five levels or all",
+      "grey levels by which the five nearest levels, which are computed, differ from the paper’s sum over all",
+      (value) => (255 * value).toFixed(2),
+    ],
+  },
   trueLabel: "True label",
   notKnown: "not known",
   testSet: (count) => `Test set, ${count.toLocaleString("en")} pictures`,
