@@ -13,7 +13,8 @@ import torch
 from jpegdl.__main__ import main
 from jpegdl.pairs import checkpoints
 from jpegdl.pairs.arms import read_arm, stored_bytes
-from jpegdl.pairs.checkpoints import CheckpointError, load_pair, load_pairs, prove, save_card, save_pair
+from jpegdl.pairs.card import card_to_json
+from jpegdl.pairs.checkpoints import CheckpointError, load_pair, load_pairs, load_records, prove, save_card, save_pair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier
 from jpegdl.pairs.measured import Answer
 from jpegdl.pairs.proof import make_proof, triangle_waves
@@ -173,6 +174,16 @@ def test_whatever_goes_wrong_with_one_pair_the_others_load(tmp_path, monkeypatch
     pairs, refused = load_pairs(tmp_path)
     assert list(pairs) == ["good"]
     assert str(refused["odd"]) == "odd cannot be loaded (MemoryError: none left); restore it."
+
+
+def test_records_that_are_no_cards_are_named_and_the_others_are_read(tmp_path):
+    (tmp_path / "good.json").write_text(card_to_json(card()))
+    (tmp_path / "bad.json").write_text("{}")
+    (tmp_path / "not-text.json").write_bytes(b"\xff")
+    (tmp_path / ".hidden.json").write_text("")
+    cards, refused = load_records(tmp_path)
+    assert cards == [card()]
+    assert [str(error).split(" is not")[0].split("/")[1] for error in refused] == ["bad.json", "not-text.json"]
 
 
 # Proofs

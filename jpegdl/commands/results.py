@@ -6,8 +6,8 @@ from pathlib import Path
 
 from jpegdl.analysis.results.report import results_markdown
 from jpegdl.commands.options import Commands, add_threads
-from jpegdl.pairs.card import card_from_json, card_to_json, without_weights
-from jpegdl.pairs.checkpoints import load_pair, load_pairs
+from jpegdl.pairs.card import card_to_json, without_weights
+from jpegdl.pairs.checkpoints import load_pair, load_pairs, load_records
 
 
 def add(commands: Commands) -> None:
@@ -44,10 +44,10 @@ def record_pair(pair: Path, out: Path) -> str:
 
 
 def write_results(checkpoints: Path, records: Path, out: Path) -> str:
-    """Write the results page from all cards; returns what was done, for people. Pairs that do not load are named."""
+    """Write the results page from all cards; returns what was done, for people. What does not load is named."""
     pairs, refused = load_pairs(checkpoints)
-    for error in refused.values():
+    cards, odd = load_records(records)
+    for error in (*refused.values(), *odd):
         print(f"left out: {error}", file=sys.stderr)
-    cards = [card_from_json(path.read_text(encoding="utf-8")) for path in sorted(records.glob("*.json"))]
     out.write_text(results_markdown([pair.card for pair in pairs.values()], cards), encoding="utf-8")
     return f"{out}: {len(pairs)} pairs, {len(cards)} runs without weights"

@@ -20,7 +20,17 @@ from jpegdl.pairs.classifier import ARMS, Arm, Classifier, table_layer
 from jpegdl.pairs.proof import TOLERANCE, difference
 from jpegdl.pairs.storage import CheckpointError, new_folder, read_text, short, write_file, write_weights
 
-__all__ = ["CARD", "CheckpointError", "ModelPair", "load_pair", "load_pairs", "prove", "save_card", "save_pair"]
+__all__ = [
+    "CARD",
+    "CheckpointError",
+    "ModelPair",
+    "load_pair",
+    "load_pairs",
+    "load_records",
+    "prove",
+    "save_card",
+    "save_pair",
+]
 
 CARD = "pair.json"
 SYSTEM_FOLDERS = ("__MACOSX", "lost+found", "System Volume Information", "$RECYCLE.BIN", "@eaDir")
@@ -161,6 +171,19 @@ def load_pairs(
             reason = f"{type(error).__name__}: {error}"
             refused[folder.name] = CheckpointError(f"{folder.name} cannot be loaded ({reason}); restore it.")
     return pairs, refused
+
+
+def load_records(folder: Path) -> tuple[list[PairCard], list[CheckpointError]]:
+    """The cards of runs whose weights are not kept, the .json files in `folder`: those that are cards, and why not."""
+    cards, refused = [], []
+    for path in sorted(folder.glob("*.json")):
+        if path.name.startswith("."):
+            continue
+        try:
+            cards.append(_load_card(path))
+        except CheckpointError as error:
+            refused.append(error)
+    return cards, refused
 
 
 def recover(root: Path) -> None:

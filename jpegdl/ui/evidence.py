@@ -6,7 +6,8 @@ from typing import Any
 
 from jpegdl.analysis.results.evidence import evidence
 from jpegdl.analysis.results.findings import Counted, Evidence, RunEvidence
-from jpegdl.pairs.card import PairCard, card_from_json
+from jpegdl.pairs.card import PairCard
+from jpegdl.pairs.checkpoints import load_records
 from jpegdl.ui.rendering import points, render
 
 RECORDS = Path(__file__).parents[2] / "docs" / "results"  # cards of runs whose weights are not kept
@@ -16,9 +17,9 @@ _OUTCOME_NAMES = ("both right", "only the baseline right", "only JPEG-DL right",
 
 
 def gather_evidence(cards: Iterable[PairCard], records: Path = RECORDS) -> Evidence:
-    """What is known about the pairs that are shown, and about the runs whose cards lie in `records`."""
-    kept = [card_from_json(path.read_text(encoding="utf-8")) for path in sorted(records.glob("*.json"))]
-    return evidence(cards, kept)
+    """What is known about the pairs that are shown, and about the runs whose cards lie in `records`, as far as these
+    can be read."""
+    return evidence(cards, load_records(records)[0])
 
 
 def evidence_screen(found: Evidence, name: str) -> str:
@@ -49,7 +50,9 @@ def test_facts(run: RunEvidence) -> dict[str, Any]:
             for arm, share in (("baseline", test.baseline), ("jpegdl", test.jpegdl))
         },
         "sentences": [
-            text for text in (run.verdict, run.limit, *(control.sentence for control in run.controls)) if text
+            text
+            for text in (run.verdict, run.limit, *(control.sentence for control in run.controls), *run.flaws)
+            if text
         ],
     }
 

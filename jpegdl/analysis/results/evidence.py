@@ -74,6 +74,7 @@ def _run(run: TrainedRun, runs: Sequence[TrainedRun]) -> RunEvidence:
         verdict=verdict(card),
         limit=limit_text(card),
         departures=tuple(departures(card)),
+        flaws=card.flaws,
         not_full=tuple(limits(run)),
         controls=tuple(_control(control, run, seed) for control, seed in controls_of(run, runs)),
         paper=_paper(run),

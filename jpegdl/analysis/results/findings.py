@@ -146,6 +146,7 @@ class RunEvidence:
     verdict: str  # a sentence on the test set
     limit: str  # what the index limit leaves of a block's mean; empty if it limits nothing
     departures: tuple[str, ...]  # from the recipe
+    flaws: tuple[str, ...]  # what was found wrong with its training later, a sentence each
     not_full: tuple[str, ...]  # what keeps it from a full test of the paper; empty for one
     controls: tuple[Control, ...]
     paper: PaperCell | None
