@@ -37,8 +37,21 @@ def test_a_bar_explains_its_class_everywhere_and_says_so_to_the_page(open_viewer
     assert page.locator(".jxv-row-looks .jxv-sentence").inner_text() == "The maps for bluebell agree to 73 %."
     assert page.locator('.jxv-table .jxv-bar[aria-checked="true"] .jxv-name').all_inner_texts() == ["bluebell"] * 3
     assert (before != pixels(canvas(page, "looks", "baseline"))).any()
+    assert page.locator(".jxv > .jxv-live").inner_text() == "The maps for bluebell agree to 73 %."
     assert [event["class"] for event in heard(page)] == [3]
     assert options(page)["class"] == 3
+
+
+def test_what_has_the_focus_keeps_it_when_another_result_comes(open_viewer):
+    page = open_viewer(payload())
+    page.get_by_role("radiogroup", name="JPEG-DL").locator('[tabindex="0"]').focus()
+    assert page.evaluate(SHOW, [payload(number=2), FACTS])
+    focus = "[document.activeElement.closest('.jxv-bars').dataset.column, document.activeElement.ariaChecked]"
+    assert page.evaluate(focus) == ["jpegdl", "true"]
+    page.get_by_role("button", name="soft reconstruction").click()
+    page.evaluate("table.old('Computing…')")
+    expect(page.locator(".jxv-popover:visible")).to_contain_text("blocks of 8 × 8")
+    assert page.evaluate("document.activeElement.textContent") == "soft reconstruction"
 
 
 def test_the_bars_of_a_column_are_one_stop_with_arrows_inside(open_viewer):

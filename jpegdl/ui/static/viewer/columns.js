@@ -8,7 +8,7 @@ import { readingText } from "./paint.js";
 import { createRulers } from "./ruler.js";
 import { armShown, peeked, sceneOf } from "./state.js";
 import { createCanvas } from "./view.js";
-import { caption, doubtful, wordsOf } from "./words.js";
+import { caption, doubtful, writeSentence } from "./words.js";
 
 const ON_PAGE = { given: 2, looks: 1, says: 0 }; // controls beside a row; all of them are in the stage
 
@@ -37,10 +37,13 @@ export function createRow(row, state, act) {
   );
   function render() {
     controls.forEach((control) => control.render());
-    words.replaceChildren(...wordsOf(state, row));
+    writeSentence(words, state, row);
     content.render();
   }
-  const clear = () => words.replaceChildren(texts.waiting);
+  function clear() {
+    words.replaceChildren(texts.waiting);
+    delete words.dataset.sentence;
+  }
   return { node, render, clear, draw: content.draw, release: content.release };
 }
 
@@ -109,12 +112,15 @@ function createAnswers(state, act) {
   let result = null;
   let bars = [];
   function render() {
+    let focused = null;
     if (result !== state.result) {
       result = state.result;
+      focused = document.activeElement?.closest(".jxv-answers > .jxv-bars")?.dataset.column;
       bars = COLUMNS.map((column) => createBars(column, state, act.choose));
       node.replaceChildren(...bars.map((column) => column.node));
     }
     bars.forEach((column) => column.render());
+    if (focused) node.querySelector(`:scope > [data-column="${focused}"] [tabindex="0"]`)?.focus(); // not lost with the old bars
   }
   return { nodes: [node], render, draw() {}, release() {} };
 }

@@ -11,7 +11,7 @@ import { createLevelRuler, createRulers } from "./ruler.js";
 import { CHOICES } from "./state.js";
 import { readingsOf, verdictOf } from "./summary.js";
 import { stageKeys } from "./stagekeys.js";
-import { wordsOf } from "./words.js";
+import { writeSentence } from "./words.js";
 
 const ROWS = ["given", "looks", "says"];
 
@@ -119,7 +119,7 @@ export function createStage(state, act) {
     verdict.replaceChildren(
       ...(state.old === null ? verdictOf(state) : [element("b", { class: "jxv-busy" }, state.old)]),
     );
-    words.replaceChildren(...wordsOf(state, row));
+    writeSentence(words, state, row);
     modes.render(mode);
     fronts.render(front);
     renderTools(row);

@@ -17,6 +17,7 @@ import { COLUMNS } from "./maps.js";
 import { createStage } from "./stage.js";
 import { checkedOptions, firstClass, loaded, lookAway, newState } from "./state.js";
 import { TEXTS, withTexts } from "./texts.js";
+import { sentence } from "./words.js";
 
 const [WIDE, COLUMNS_FROM] = [54, 35]; // rem: words beside the pictures, three columns; below, one card with a switch
 const ROWS = ["given", "looks", "says"];
@@ -78,6 +79,7 @@ export function mountTable(root, { colours, texts = {} }) {
   /** A visitor changes options. */
   function choose(changes) {
     set(changes);
+    if ("class" in changes) act.say(sentence(state, "looks"));
     root.dispatchEvent(new CustomEvent("jx-option", { detail: options(), bubbles: true }));
   }
 

@@ -32,11 +32,18 @@ export function doubtful({ result, options }, arm) {
   return share < UNSURE ? share : null;
 }
 
-/** The sentence of a row as paragraphs; that of the maps belongs to the explained class. */
-export function wordsOf({ result, options, texts }, row) {
+/** The sentence of a row; that of the maps belongs to the explained class. */
+export function sentence({ result, options }, row) {
   const { sentences } = result;
-  const text = row === "looks" ? (sentences.looks[options.class] ?? "") : sentences[row];
-  return [element("p", { class: "jxv-sentence" }, ...withTerms(text, texts))];
+  return row === "looks" ? (sentences.looks[options.class] ?? "") : sentences[row];
+}
+
+/** Writes the sentence of a row into a node; one that is there already keeps its focus and its open explanation. */
+export function writeSentence(node, state, row) {
+  const text = sentence(state, row);
+  if (node.dataset.sentence === text) return;
+  node.dataset.sentence = text;
+  node.replaceChildren(element("p", { class: "jxv-sentence" }, ...withTerms(text, state.texts)));
 }
 
 /** All three values under the cursor, as one sentence. */
@@ -49,7 +56,7 @@ export function spokenReading(state, row) {
   return state.texts[row === "given" ? "block" : "cell"](place.row + 1, place.column + 1, values);
 }
 
-/** A sentence with the first of each known term as a button that explains it. */
+/** A sentence with the first of each known term as a button that explains it; what follows a term stays at it. */
 function withTerms(text, texts) {
   const found = Object.keys(texts.terms)
     .map((term) => ({ term, at: text.search(new RegExp(`\\b${term}\\b`)) }))
@@ -59,10 +66,11 @@ function withTerms(text, texts) {
   let end = 0;
   for (const { term, at } of found) {
     if (at < end) continue;
-    parts.push(text.slice(end, at), termButton(term, texts.terms[term]));
-    end = at + term.length;
+    const [mark] = text.slice(at + term.length).match(/^[.,;:)]*/);
+    parts.push(...unbroken(text.slice(end, at)), termButton(term, texts.terms[term], mark));
+    end = at + term.length + mark.length;
   }
-  return [...parts, text.slice(end)].flatMap((part) => (typeof part === "string" ? unbroken(part) : [part]));
+  return [...parts, ...unbroken(text.slice(end))];
 }
 
 /** JPEG-DL is one word: no line ends at its hyphen. */
@@ -71,12 +79,12 @@ const unbroken = (text) =>
 
 let terms = 0;
 
-function termButton(term, explanation) {
+function termButton(term, explanation, mark) {
   const id = `jxv-term-${(terms += 1)}`;
   const popover = element("span", { class: "jxv-popover", id, popover: "auto", role: "note" }, explanation);
   const button = element("button", { class: "jxv-term", type: "button", popovertarget: id }, term);
   popover.addEventListener("toggle", ({ newState }) => newState === "open" && placeBelow(popover, button));
-  return element("span", {}, button, popover);
+  return element("span", { class: "jxv-word" }, button, popover, mark);
 }
 
 /** Below the button, or above it where there is no room, always inside the window. */
