@@ -50,17 +50,22 @@ def compress(codec: JPEGLayer, image: Tensor, quantizer: QuantizerName) -> tuple
     work = Compression(
         reconstruction=reconstruction[0].cpu().numpy(),
         psnr=psnr(image, reconstruction),
-        zeroed=(indices == 0).float().mean().item(),
-        limited=0.0 if codec.max_index is None else (indices > codec.max_index).float().mean().item(),
-        outside=((reconstruction < 0) | (reconstruction > 1)).float().mean().item(),
+        zeroed=_share(indices == 0),
+        limited=0.0 if codec.max_index is None else _share(indices > codec.max_index),
+        outside=_share(reconstruction.clamp(0, 1) != reconstruction),
         five_or_all=(made["five levels"] - made["all levels"]).abs().mean().item(),
     )
     return work, reconstruction
 
 
+def _share(of: Tensor) -> float:
+    """The share of true values."""
+    return int(of.count_nonzero()) / of.numel()
+
+
 def psnr(first: Tensor, second: Tensor) -> float:
     """Peak signal-to-noise ratio in dB of two pictures of equal shape, peak 1.0; inf when they are equal."""
-    error = (first.double() - second.double()).square().mean().item()
+    error = (first - second).square().mean(dtype=torch.float64).item()
     return float("inf") if error == 0 else -10 * float(np.log10(error))
 
 
