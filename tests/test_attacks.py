@@ -25,7 +25,7 @@ from jpegdl.analysis.attacks import (
     square,
     straight_through,
 )
-from jpegdl.analysis.robustness import attack_pair, check_gradients, masking_signs
+from jpegdl.analysis.robustness import attack_pair, check_gradients, masking_signs, pictures_at_once
 from jpegdl.analysis.suites import paper_suite, strong_suite
 from jpegdl.codec.layer import JPEGLayer
 from jpegdl.codec.quantizer import Quantizer, soft_quantize, soft_quantize_all_levels
@@ -563,6 +563,42 @@ def test_a_weaker_attack_that_finds_more_errors_is_a_sign(weak, strong, why):
 )
 def test_nothing_is_expected_of_attacks_that_cannot_be_ranked(first, second):
     assert masking_signs([row_of(first, 20), row_of(second, 60)]) == []
+
+
+def test_rows_of_other_numbers_of_pictures_are_compared_by_their_shares_and_only_clear_differences_are_signs():
+    """30 of 100 against 400 of 1,000 differ by chance in 5 of 100 cases or more, 20 of 100 do not."""
+    many = RobustAccuracy(attack=PGD, clean=counts(900, 1000), attacked=counts(400, 1000), checks=checks_of(1000))
+    assert masking_signs([row_of(SQUARE, 31), many]) == []
+    (sign,) = masking_signs([row_of(SQUARE, 20), many])
+    assert sign.startswith(f"Square left 20 of 100 right answers at {255 * EPS:.3g}/255, PGD left 400 of 1000: ")
+    assert masking_signs([row_of(SQUARE, 60), many]) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: strong_suite(steps=0), "steps, restarts and queries must be at least 1, got 0, 5 and 1000"),
+        (lambda: strong_suite(restarts=0), "got 50, 0 and 1000"),
+        (lambda: strong_suite(queries=-1), "got 50, 5 and -1"),
+        (lambda: strong_suite([0.0]), "above 0 and at most 1 .white., got 0.0; divide grey levels by 255"),
+        (lambda: paper_suite([4]), "got 4; divide"),
+    ],
+)
+def test_a_suite_refuses_budgets_that_are_none(make, said):
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
+@pytest.mark.parametrize(("pictures", "limit"), [(2, 0), (2, -1), (0, None)])
+def test_no_picture_is_no_attack(pictures, limit):
+    pair = make_pair(JPEGLayer(tables(), 5.0))
+    images, labels = bytes_and_labels(pair, 2)
+    with pytest.raises(ValueError, match="at least 1 picture must be attacked"):
+        next(attack_pair(pair, images[:pictures], labels[:pictures], suite=light_suite(), limit=limit))
+
+
+def test_a_batch_has_as_many_pixels_at_every_size_but_no_more_than_256_pictures():
+    assert [pictures_at_once(side) for side in (32, 128, 224, 448)] == [256, 98, 32, 8]
 
 
 def test_a_layer_that_is_flat_for_most_coefficients_is_a_sign():

@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from scipy.stats import fisher_exact
 from torch import Tensor, nn
 
 from jpegdl.analysis.attacks import art_modules, fgsm, look, pgd, pgd_last, smooth_backward, square, straight_through
@@ -22,6 +23,7 @@ BACKWARDS: Mapping[Backward, Callable[[Classifier], nn.Module]] = {
     "smooth": smooth_backward,
 }
 FLAT = 1e-3  # slope of a quantizer below which a coefficient passes no gradient to speak of
+CLEAR = 0.05  # p from which rows of different pictures differ
 HARD = 2.5  # hardness from which the authors' code calls a table entry hard
 
 
@@ -38,10 +40,12 @@ def attack_pair(
     """Attack both arms on prepared pictures, uint8 (N, 3, S, S), labels (N,); one row an attack, as it is done.
 
     `limit`: so many pictures, spread evenly over the set. Every row draws from `seed` alone, so it does not depend on
-    the other rows, but on `batch_size`, which
-    `pictures_at_once` gives. What an attack on the baseline shares with an earlier row is not done again.
-    Raises ValueError for a pair whose layer is not at the input, before the first row.
+    the other rows, but on `batch_size`, which `pictures_at_once` gives. What an attack on the baseline shares with an
+    earlier row is not done again. Raises ValueError for a pair whose layer is not at the input, or without pictures,
+    before the first row.
     """
+    if not len(images) or (limit is not None and limit < 1):
+        raise ValueError(f"at least 1 picture must be attacked, got {len(images)} with a limit of {limit}")
     if not isinstance(pair.jpegdl.codec, JPEGLayer):
         raise ValueError(f"{pair.card.name} has no JPEG layer at the input; attacks compare pairs that have one")
     if any(attack.method == "square" for attack in suite):
@@ -73,7 +77,7 @@ def attack_pair(
             # without a layer, all ways back through it are one
             same = replace(attack, name="", backward="layer" if source == "baseline" else attack.backward)
             sides.append(survived(victim, source, same))
-        yield RobustAccuracy(attack=attack, clean=clean, attacked=paired_counts(*sides), checks=checks)
+        yield RobustAccuracy(attack=attack, clean=clean, attacked=paired_counts(*sides), checks=checks, seed=seed)
 
 
 def pictures_at_once(side: int) -> int:
@@ -139,14 +143,15 @@ def masking_signs(rows: Sequence[RobustAccuracy]) -> list[str]:
 
     Signs are: at the same budget, an attack that leaves fewer right answers than one that should be stronger (few steps
     against many; no gradient, another network's or one past the layer against the layer's own); a larger budget that
-    leaves more; a layer that is flat for most coefficients. A single picture is enough; n is in the sentence.
+    leaves more; a layer that is flat for most coefficients. A single picture is enough, but rows of other numbers of
+    pictures are set against each other by Fisher's exact test. n is in the sentence.
     """
     signs = [
-        f"{weak.attack.name} left {_left(weak)} of {weak.attacked.n} right answers at {_budget(weak)}, "
-        f"{strong.attack.name} left {_left(strong)}: {why}"
+        f"{weak.attack.name} left {_of(weak)} right answers at {_budget(weak)}, {strong.attack.name} left "
+        f"{_of(strong) if weak.attacked.n != strong.attacked.n else _left(strong)}: {why}"
         for weak in rows
         for strong in rows
-        if (why := _expected(weak.attack, strong.attack)) and _left(weak) < _left(strong)
+        if (why := _expected(weak.attack, strong.attack)) and _leaves_fewer(weak, strong)
     ]
     if rows and rows[0].checks.flat_coefficients > 0.5:
         share = rows[0].checks.flat_coefficients
@@ -154,8 +159,21 @@ def masking_signs(rows: Sequence[RobustAccuracy]) -> list[str]:
     return signs
 
 
+def _leaves_fewer(first: RobustAccuracy, second: RobustAccuracy) -> bool:
+    left = [(_left(row), row.attacked.n) for row in (first, second)]
+    (one, of_one), (other, of_other) = left
+    if of_one == of_other:
+        return one < other
+    fewer = one * of_other < other * of_one
+    return fewer and fisher_exact([[one, of_one - one], [other, of_other - other]]).pvalue < CLEAR
+
+
 def _left(row: RobustAccuracy) -> int:
     return row.attacked.correct("jpegdl")
+
+
+def _of(row: RobustAccuracy) -> str:
+    return f"{_left(row)} of {row.attacked.n}"
 
 
 def _budget(row: RobustAccuracy) -> str:

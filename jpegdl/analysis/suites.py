@@ -1,11 +1,11 @@
 """Which attacks are run, as data: the paper's two, and those that a hidden gradient does not withstand."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from jpegdl.analysis.attacks import EPSILONS, PAPER_STEPS
 from jpegdl.pairs.measured import Attack, Backward, Method
 
-STRONG_EPSILONS = (1 / 255, 4 / 255)  # the smallest and the largest of the paper's
+STRONG_EPSILONS = (2 / 255, 4 / 255)  # the largest of the paper's, and its half
 
 
 def paper_suite(epsilons: Sequence[float] = EPSILONS) -> tuple[Attack, ...]:
@@ -22,7 +22,12 @@ def strong_suite(
     """What a hidden gradient does not withstand; steps of 2.5 eps / steps, as in the paper's PGD.
 
     Many steps with restarts through the layer, past it and through a smooth one, transfer in both directions, Square.
+    Raises ValueError, as the other suite, for a budget that is none.
     """
+    if min(steps, restarts, queries) < 1:
+        raise ValueError(
+            f"steps, restarts and queries must be at least 1, got {steps}, {restarts} and {queries}; give more"
+        )
     suite: list[Attack] = []
     for eps in epsilons:
         size = 2.5 * eps / steps
@@ -36,6 +41,15 @@ def strong_suite(
     return tuple(suite)
 
 
+PARTS: Mapping[str, Callable[[Attack], bool]] = {  # of both suites, to run one at a time
+    "fgsm": lambda attack: attack.method == "fgsm",
+    "pgd-paper": lambda attack: attack.method == "pgd-last" and not attack.transferred,
+    "pgd": lambda attack: attack.method == "pgd",
+    "transfer": lambda attack: attack.transferred,
+    "square": lambda attack: attack.method == "square",
+}
+
+
 def _attack(
     name: str,
     method: Method,
@@ -47,6 +61,8 @@ def _attack(
     backward: Backward = "layer",
     transferred: bool = False,
 ) -> Attack:
+    if not 0 < epsilon <= 1:
+        raise ValueError(f"a budget must be above 0 and at most 1 (white), got {epsilon}; divide grey levels by 255")
     return Attack(
         name=name,
         method=method,

@@ -100,6 +100,7 @@ class RobustAccuracy:
     clean: Comparison
     attacked: Comparison
     checks: GradientChecks
+    seed: int = 0  # of what the attack draws
 
     def __post_init__(self) -> None:
         if not self.clean.n == self.attacked.n == self.checks.n:

@@ -42,7 +42,7 @@ def finding(rows: Sequence[RobustAccuracy]) -> tuple[int, str]:
         f"{name}: clearly ahead in {part.count(1)} of {len(part)} rows, clearly behind in {part.count(-1)}"
         for name, part in (("the paper's attacks", paper), ("the stronger ones", stronger))
     )
-    text += f"; {len(signs)} signs of hidden gradients; n = {rows[0].attacked.n}"
+    text += f"; {len(signs)} signs of hidden gradients; {_pictures(rows)}"
     if any(-1 in part and 1 not in part for part in (stronger, stronger + paper)):
         return -1, text
     return int(set(own) == {1} and 1 in paper and -1 not in stronger + paper and not signs), text
@@ -99,6 +99,11 @@ def _row(row: RobustAccuracy) -> list[str]:
         f"{checks.flat_coefficients:.1%}",
         f"{checks.median_hardness:.3g}",
     ]
+
+
+def _pictures(rows: Sequence[RobustAccuracy]) -> str:
+    counts = sorted({row.attacked.n for row in rows})
+    return f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
 
 
 def _clear(row: RobustAccuracy) -> int:

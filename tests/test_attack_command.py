@@ -1,0 +1,97 @@
+"""attack on the command line: rows are kept as they are done, each with its settings, and nothing is mixed."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jpegdl.commands import attack as command
+from jpegdl.pairs.checkpoints import load_pair, save_card
+from jpegdl.pairs.measured import RobustAccuracy
+from jpegdl.training.data import to_examples
+from tests.tiny import add_tiny, noise_bytes, write_pair
+
+FULL = ("--epsilons", "4", "--steps", "3", "--restarts", "2", "--queries", "4")
+
+
+@pytest.fixture
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An untrained pair and twelve pictures."""
+    add_tiny(monkeypatch)
+    write_pair(tmp_path / "pair")
+    pictures = noise_bytes(12, 18).permute(0, 2, 3, 1).numpy()
+    test = to_examples((picture, number % 5) for number, picture in enumerate(pictures))
+    monkeypatch.setattr(command, "read_dataset", lambda name, folder: Namespace(test=test))
+    return tmp_path / "pair"
+
+
+def attack(pair: Path, *arguments: Any) -> None:
+    parser = ArgumentParser()
+    command.add(parser.add_subparsers())
+    given = parser.parse_args(["attack", str(pair), "--data", str(pair), "--device", "cpu", *map(str, arguments)])
+    given.run(given)
+
+
+def rows(pair: Path) -> tuple[RobustAccuracy, ...]:
+    return load_pair(pair).card.robustness
+
+
+def test_a_stopped_attack_keeps_its_rows_and_goes_on_to_the_same_numbers(pair, monkeypatch, capsys):
+    attack(pair, *FULL, "--limit", 6)
+    whole, card = rows(pair), (pair / "pair.json").read_bytes()
+    assert len(whole) == 7
+    saved: list[Any] = []
+
+    def stop(folder: Path, changed: Any) -> Any:
+        if len(saved) == 3:
+            raise KeyboardInterrupt
+        saved.append(changed)
+        return save_card(folder, changed)
+
+    write_pair(pair)
+    monkeypatch.setattr(command, "save_card", stop)
+    with pytest.raises(KeyboardInterrupt):
+        attack(pair, *FULL, "--limit", 6)
+    assert rows(pair) == whole[:3]
+    monkeypatch.setattr(command, "save_card", save_card)
+    capsys.readouterr()
+    attack(pair, *FULL, "--limit", 6)
+    assert capsys.readouterr().out.startswith("3 of 7 attacks are in the card already\n1 of 4 attacks done")
+    assert rows(pair) == whole
+    assert (pair / "pair.json").read_bytes() == card
+
+
+@pytest.mark.parametrize("other", [("--limit", 5), ("--limit", 6, "--seed", 1), ("--limit", 6, "--steps", 4)])
+def test_rows_with_other_settings_are_refused_and_replaced_only_on_request(pair, other):
+    attack(pair, *FULL, "--limit", 6)
+    before = rows(pair)
+    with pytest.raises(ValueError, match=r"^the card holds .* at 4/255 with other settings \(6 pictures.*--again"):
+        attack(pair, *FULL, *other)
+    assert rows(pair) == before
+    attack(pair, *FULL, *other, "--again")
+    after = rows(pair)
+    assert [row.attack.name for row in after] == [row.attack.name for row in before]
+    same = [one for one, two in zip(before, after, strict=True) if one == two]
+    assert {row.attack.name for row in same} <= ({"FGSM", "PGD, as in the paper", "Square"} if 4 in other else set())
+
+
+def test_each_part_may_have_its_own_number_of_pictures(pair):
+    attack(pair, *FULL, "--only", "square", "--limit", 3)
+    attack(pair, *FULL, "--only", "fgsm", "transfer", "--limit", 9)
+    found = [(row.attack.name, row.attacked.n, row.checks.n) for row in rows(pair)]
+    assert found == [("FGSM", 9, 9), ("PGD, transfer", 9, 9), ("Square", 3, 3)]
+
+
+def test_the_seed_is_in_every_row(pair):
+    attack(pair, *FULL, "--only", "pgd", "--limit", 2, "--seed", 11)
+    assert {row.seed for row in rows(pair)} == {11}
+
+
+def test_without_a_choice_every_attack_of_both_suites_is_planned(pair, capsys):
+    parser = ArgumentParser()
+    command.add(parser.add_subparsers())
+    given = parser.parse_args(["attack", str(pair), "--data", "d"])
+    assert given.only == ["fgsm", "pgd-paper", "pgd", "transfer", "square"]
+    attack(pair, "--limit", 1, "--steps", 1, "--restarts", 1, "--queries", 1)
+    assert capsys.readouterr().out.startswith("0 of 30 attacks are in the card already")
