@@ -7,14 +7,15 @@ import sys
 import torch
 
 from jpegdl.commands import attack, compare, evaluate, pack, prove, reproduce, results, tables, train
+from jpegdl.pairs.cores import cpu_cores
 
 GROUPS = (train, pack, reproduce, evaluate, prove, attack, results, tables, compare)
 
 
 def main() -> int:
     arguments = parser().parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    # torch counts the machine's cores, a container may have fewer
+    torch.set_num_threads(arguments.threads or min(torch.get_num_threads(), cpu_cores()))
     try:
         arguments.run(arguments)
         sys.stdout.flush()

@@ -10,7 +10,7 @@ from scipy.stats import ks_2samp
 from torch import Tensor
 from torchvision.transforms import RandomResizedCrop
 
-from jpegdl.pairs.pictures import read_picture
+from jpegdl.pairs.pictures import Unreadable, read_picture
 from jpegdl.pairs.prepare import prepare
 from jpegdl.training.data import Batch, Examples
 from jpegdl.training.imagenet import PreparedStream, streamed_batches
@@ -148,8 +148,12 @@ def test_test_pictures_can_be_read_twice_and_none_gives_no_batch(tmp_path):
 def test_a_picture_that_cannot_be_decoded_is_named(tmp_path, workers):
     examples = write_pictures(tmp_path, 8)
     (tmp_path / "005.png").write_bytes((tmp_path / "005.png").read_bytes()[:50])
-    with pytest.raises(ValueError, match=r"005\.png cannot be decoded as a picture .*; restore or remove it"):
+    with pytest.raises(
+        Unreadable, match=r"005\.png cannot be decoded as a picture .*; restore or remove it$"
+    ) as caught:
         epoch(examples, workers=workers)
+    assert str(caught.value).startswith(f"{tmp_path}")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_negative_number_of_workers_is_refused():

@@ -24,6 +24,7 @@ def _table(figure: PaperFigure) -> str:
 
 TABLES = tuple(sorted({_table(figure) for figure in PAPER.values()}))
 _CONTEXT = 2**30  # bytes of a GPU that a process takes besides its tensors
+_STORED = 3 * 256**2  # bytes of a training picture in memory
 _SAMPLE = 64  # pictures at least that a cell is timed on
 
 
@@ -100,8 +101,14 @@ def cost(recipe: Recipe, folder: Path, seeds: Sequence[int], device: torch.devic
     data = read_sources(recipe, _sample(dataset, few), device)
     pace = measure_pace(recipe, dataset, data, device, precision)
     left = {(seed, arm): recipe.epochs for seed in seeds for arm in ARMS}
-    memory = torch.cuda.max_memory_reserved(device) + _CONTEXT if device.type == "cuda" else 0
-    return Cost(Outlook(pace, left).seconds, memory)
+    return Cost(Outlook(pace, left).seconds, _memory(device, len(dataset.train)) if device.type == "cuda" else 0)
+
+
+def _memory(device: torch.device, pictures: int) -> int:
+    """Bytes of the GPU for a run like the one just timed, on so many pictures."""
+    used = torch.cuda.max_memory_reserved(device)
+    torch.cuda.empty_cache()
+    return used + pictures * _STORED + _CONTEXT
 
 
 def _sample(dataset: Dataset, count: int) -> Dataset:

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from jpegdl.pairs.pictures import read_picture
+from jpegdl.pairs.pictures import Unreadable, read_picture
 from jpegdl.pairs.prepare import prepare, to_unit
 from jpegdl.training.augment import random_crops
 from jpegdl.training.batches import SMALLEST_BATCH
@@ -91,11 +91,14 @@ class _Squares(Dataset[tuple[Tensor, int]]):
 def _loaded(
     pictures: Dataset[tuple[Tensor, int]], keys: Iterable[list[Any]], workers: int, *, pinned: bool
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """For each list of keys a batch of pictures with labels (B,) int64, in this order."""
+    """For each list of keys a batch of pictures with labels (B,) int64, in this order. Raises Unreadable."""
     if workers < 0:
         raise ValueError(f"the number of workers must be zero or more, got {workers}")
     # A generator of its own, or the loader would draw from the caller's random state.
     loader: DataLoader[tuple[Tensor, int]] = DataLoader(
         pictures, batch_sampler=keys, num_workers=workers, pin_memory=pinned, generator=torch.Generator()
     )
-    yield from loader
+    try:
+        yield from loader
+    except Unreadable as error:  # a worker's comes with a traceback in front of its sentence
+        raise Unreadable(str(error).strip().splitlines()[-1].partition("Unreadable: ")[2] or str(error)) from None
