@@ -26,6 +26,7 @@ class App:
 
     url: str
     folder: Path
+    process: int  # its number
 
 
 @contextmanager
@@ -44,7 +45,7 @@ def running(folder: Path, *arguments: str) -> Iterator[App]:
     try:
         wait_until(lambda: process.poll() is not None or is_listening(port))
         assert process.poll() is None, output.read_text(encoding="utf-8")
-        yield App(f"http://127.0.0.1:{port}", folder / "temporary")
+        yield App(f"http://127.0.0.1:{port}", folder / "temporary", process.pid)
     finally:
         process.terminate()
         try:

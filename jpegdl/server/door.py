@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import anyio
+from gradio.route_utils import FnIndexInferError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.formparsers import MultiPartException
 from starlette.responses import JSONResponse
@@ -29,6 +30,9 @@ START_SECONDS, LEAST_RATE = 20, 4096  # a body may take 20 s and a second for ea
 # state to disk; the code editor and its endless stream of reload messages.
 CLOSED = ("process_recording", "proxy=", "deep_link", "vibe-", "dev/")
 CLOSED_URLS = ("file=http:", "file=https:")
+# What requests lead to that no page sends; functions of the app run elsewhere, so these errors are not theirs.
+FORGED = (LookupError, ValueError, TypeError, AttributeError, FnIndexInferError)
+DIRECT = ("run/", "api/")  # calls past the queue; Gradio answers 500 to whatever is wrong with their values
 READS_MESSAGES = ("queue/data", "call/")
 
 TOO_LARGE = "This request is too large; the limit for a picture is 10 MB."
@@ -81,7 +85,11 @@ class Door:
         return None
 
     async def _pass_on(self, scope: Scope, body: "_Body", answer: "_Answer") -> None:
+        is_direct = scope["path"].partition("/gradio_api/")[2].startswith(DIRECT)
+
         async def send(message: Message) -> None:
+            if is_direct and message.get("status") == 500:
+                message["status"] = 400
             if answer.started or not body.broken:  # else the app only reports that its body broke off
                 await answer.send(message)
 
@@ -98,7 +106,7 @@ class Door:
             await answer.refuse(*body.broken)
         elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             await answer.refuse(503, DISK_FULL)
-        elif isinstance(error, LookupError | ValueError | TypeError | AttributeError):  # what forged requests lead to
+        elif isinstance(error, FORGED) or getattr(error, "errno", None) == errno.ENAMETOOLONG:
             await answer.refuse(400, NOT_UNDERSTOOD)
         else:
             _log.error("%s %r", scope["method"], scope["path"], exc_info=error)

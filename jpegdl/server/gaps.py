@@ -17,9 +17,11 @@ from starlette.formparsers import MultiPartException
 from jpegdl.server.uploads import UNREADABLE
 
 CUT_OFF = "The upload is not complete; send the picture again."
+MISSING_INPUTS = "This call has too few values; the API page says which there are."
 FETCHES_NOTHING = "This app fetches nothing from other servers; upload the file."
 
 _gradio_check_allowed = processing_utils._check_allowed
+_gradio_validate_inputs = gr.Blocks.validate_inputs
 
 
 def close_gaps() -> None:
@@ -28,6 +30,7 @@ def close_gaps() -> None:
     processing_utils._check_allowed = check_allowed
     state_holder.SessionState = LeanSession  # type: ignore[misc]
     route_utils.GradioMultiPartParser = WholeOrNothing  # type: ignore[misc]
+    gr.Blocks.validate_inputs = refuse_missing_inputs  # type: ignore[assignment, method-assign]
     routes.CustomCORSMiddleware = WithoutCredentials  # type: ignore[attr-defined]
 
 
@@ -44,6 +47,14 @@ def check_allowed(path: str | Path, check_in_upload_folder: bool) -> None:
         if not check_in_upload_folder:
             raise
         raise gr.Error(UNREADABLE, print_exception=False) from None
+
+
+def refuse_missing_inputs(blocks: gr.Blocks, block_fn: Any, inputs: list[Any]) -> None:
+    """Gradio tells the log in forty lines that somebody left out an argument, and the sender nothing."""
+    try:
+        _gradio_validate_inputs(blocks, block_fn, inputs)
+    except ValueError:
+        raise gr.Error(MISSING_INPUTS, print_exception=False) from None
 
 
 class LeanSession(state_holder.SessionState):
