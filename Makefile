@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 MIN_PYTHON := $(shell sed -n 's/^requires-python = ">=\([0-9.]*\)"$$/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format clean
+.PHONY: help demo space test check format clean
 
 help:  ## list these commands
 	@echo "JPEG-DL Explorer, for Python $(MIN_PYTHON) or newer"
@@ -17,6 +17,14 @@ help:  ## list these commands
 
 demo: $(VENV)/requirements.installed  ## build the environment and open the app on http://127.0.0.1:PORT
 	GRADIO_SERVER_PORT=$(PORT) $(BIN)/python app.py
+
+space: $(VENV)/requirements.installed  ## send the app to a Hugging Face Space: make space OWNER/NAME [ARGS=--dry-run]
+	$(BIN)/python -m deploy.space $(filter-out $@,$(MAKECMDGOALS)) $(ARGS)
+
+# What follows `space` on the command line is its argument, not a target.
+ifeq ($(firstword $(MAKECMDGOALS)),space)
+$(wordlist 2,9,$(MAKECMDGOALS)): ; @:
+endif
 
 test: check  ## everything that must pass: check, then the tests
 	$(BIN)/python -m pytest $(ARGS)

@@ -1,0 +1,160 @@
+"""What lies in deploy/ and the Dockerfile, tried as far as a machine without Docker allows."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deploy import space
+from tests.conftest import unused_port
+from tests.test_start import app
+from tests.visitors import Visitor, fn_index
+
+ROOT = Path(__file__).parents[1]
+MIB = 2**20
+
+
+@contextmanager
+def nginx(folder: Path, replicas: list[str]) -> Iterator[str]:
+    """deploy/nginx.conf on a free port, before servers at these addresses; nothing of the system's nginx is used."""
+    if not (program := shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")):
+        pytest.skip("no nginx is installed")
+    port = unused_port()
+    site = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+    servers = "".join(f"server {address};" for address in replicas)
+    site, number = re.subn(r"server 127\.0\.0\.1:7861;\s+server 127\.0\.0\.1:7862;", servers, site)
+    assert number == 1
+    site = site.replace("listen 8080;", f"listen 127.0.0.1:{port};")
+    paths = "".join(
+        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (folder / "nginx.conf").write_text(
+        f"pid {folder}/nginx.pid; error_log {folder}/error.log; daemon off; worker_processes 1;\n"
+        f"events {{ worker_connections 256; }}\nhttp {{ access_log {folder}/access.log; {paths}\n{site}\n}}\n",
+        encoding="utf-8",
+    )
+    process = subprocess.Popen([program, "-p", str(folder), "-c", str(folder / "nginx.conf")])
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_behind_nginx_each_visitor_stays_with_one_of_two_replicas_and_is_answered(tmp_path):
+    places = [tmp_path / name for name in ("first", "second", "nginx")]
+    for place in places:
+        place.mkdir()
+    with app(places[0]) as first, app(places[1]) as second:
+        replicas = [running.client.base_url for running in (first, second)]
+        with nginx(places[2], [f"{url.host}:{url.port}" for url in replicas]) as url:
+            folders = []
+            for _ in range(8):
+                with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+                    client.get("/")
+                    for _ in range(2):
+                        answer = Visitor(client).ask(fn_index(client, "work"), ["0"])
+                        path = answer["output"]["data"][0]["path"]
+                        assert client.get(f"/gradio_api/file={path}").text == "0"
+                        folders.append(Path(path).parents[2].parent)
+            assert [folders[number] == folders[number + 1] for number in range(0, 16, 2)] == [True] * 8
+            assert set(folders) == set(places[:2])
+
+            with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+                assert client.post("/gradio_api/upload", content=bytes(13 * MIB)).status_code == 413
+                assert client.get("/readyz").status_code == 200
+                assert "jx_replica=" in client.get("/").headers.get("set-cookie", "jx_replica=")
+                assert "127.0.0.1:786" not in client.get("/config").text
+
+
+def test_the_dockerfile_copies_what_there_is_and_starts_the_app_as_nobody():
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    copied = [line.split()[1] for line in lines if line.startswith("COPY")]
+    assert all((ROOT / name).exists() for name in copied)
+    kept = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert {f"!{name}" for name in copied} == {line for line in kept if line.startswith("!")}
+    assert [line for line in lines if line.startswith("USER")] == ["USER 10001"]
+    assert lines[-1] == 'CMD ["python", "app.py"]'  # not by a shell, which would keep SIGTERM to itself
+
+
+def test_the_health_check_of_the_dockerfile_is_valid_python():
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    command = re.search(r"HEALTHCHECK .*CMD \[(.*)\]", text)
+    assert command is not None
+    program, option, code = shlex.split(command[1].replace(",", " ", 2))
+    assert (program, option) == ("python", "-c")
+    compile(code, "HEALTHCHECK", "exec")
+
+
+def test_what_the_image_holds_is_enough_to_import_the_app(tmp_path):
+    """The COPY steps in an empty folder, and nothing else of this one on the path."""
+    for line in (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines():
+        if line.startswith("COPY"):
+            _, source, target = line.split()
+            copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+            if source != "checkpoints":
+                copy(ROOT / source, tmp_path / Path(target).name if target != "./" else tmp_path / source)
+    code = "import app, jpegdl.server.decoder; print(app.ROOT)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(tmp_path)
+
+
+# The Space
+
+
+def repository(folder: Path, **files: bytes) -> Path:
+    for name, data in {"app.py": b"1", "README.md": b"2", "requirements.txt": b"3", **files}.items():
+        path = folder / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "all")
+    return folder
+
+
+def git(folder: Path, *command: str) -> None:
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "-C", str(folder), *who, *command], check=True)
+
+
+def test_the_space_gets_committed_files_of_the_app_and_nothing_else(tmp_path):
+    here = repository(tmp_path, jpegdl__a=b"a", tests__t=b"t", runs__r=b"r", **{".ci__run": b"c"})
+    (here / "jpegdl" / "__pycache__").mkdir()
+    (here / ".gitignore").write_text("__pycache__\n", encoding="utf-8")
+    (here / "jpegdl" / "__pycache__" / "a.pyc").write_bytes(b"")
+    assert space.files_to_send(here) == ["README.md", "app.py", "jpegdl/a", "requirements.txt"]
+
+
+def test_what_is_not_committed_is_named_and_nothing_is_sent(tmp_path):
+    here = repository(tmp_path, jpegdl__a=b"a")
+    (here / "jpegdl" / "a").write_bytes(b"b")
+    with pytest.raises(SystemExit, match="jpegdl/a"):
+        space.files_to_send(here)
+
+
+def test_a_pointer_in_place_of_weights_is_named(tmp_path):
+    here = repository(tmp_path, checkpoints__a=b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(SystemExit, match="checkpoints/a is a pointer"):
+        space.files_to_send(here)
+
+
+def test_a_dry_run_says_every_file_and_the_whole_size_and_sends_nothing(capsys, monkeypatch):
+    monkeypatch.setattr(
+        space, "git", lambda root, *command: "app.py\0README.md\0requirements.txt" * ("ls-files" in command)
+    )
+    monkeypatch.setattr(sys, "argv", ["space", "owner/name", "--dry-run"])
+    monkeypatch.setattr(space, "send", lambda *_: pytest.fail("sent"))
+    space.main()
+    said = capsys.readouterr().out
+    size = sum((ROOT / name).stat().st_size for name in ("app.py", "README.md", "requirements.txt"))
+    assert f"{size:,}  bytes in 3 files for owner/name" in said
+    assert "Nothing was sent." in said
