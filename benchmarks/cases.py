@@ -1,7 +1,7 @@
-"""What the benchmarks run on: tables, pictures, and the layer's two ways of computing."""
+"""What the benchmarks share: tables, pictures, the layer's two ways of computing, and where results are written."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,3 +59,9 @@ def way(name: str) -> Iterator[None]:
         yield
     finally:
         os.environ.pop("JPEGDL_KERNEL") if before is None else os.environ.update(JPEGDL_KERNEL=before)
+
+
+def write_between(marks: tuple[str, str], lines: Sequence[str], path: Path) -> None:
+    """Replace what stands between two marks of a file."""
+    head, rest = path.read_text(encoding="utf-8").split(marks[0])
+    path.write_text("\n".join([head + marks[0], "", *lines, marks[1]]) + rest.split(marks[1])[1], encoding="utf-8")

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.cases import WAYS, Tables, pictures, table_sets, way
+from benchmarks.cases import WAYS, Tables, pictures, table_sets, way, write_between
 from benchmarks.reference import PlainLayer
 from jpegdl.codec import kernel
 from jpegdl.codec.layer import JPEGLayer
@@ -202,10 +202,7 @@ def main() -> None:
         print(line, flush=True)
         lines.append(line)
     if arguments.write:
-        text = arguments.write.read_text(encoding="utf-8")
-        head, rest = text.split(MARKS[0])
-        measured = "\n".join([MARKS[0], "", *lines, ""])
-        arguments.write.write_text(head + measured + MARKS[1] + rest.split(MARKS[1])[1], encoding="utf-8")
+        write_between(MARKS, lines, arguments.write)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,12 @@ from jpegdl.server.environment import prepare_environment
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # torch, where several test runs share a machine
 prepare_environment()  # as app.py does: no telemetry, and a private folder for uploads
 
+if DEVICE := os.environ.get("JPEGDL_TEST_DEVICE"):  # benchmarks/gpu.py: where pairs lie that are given no place
+    from jpegdl.pairs import checkpoints
+
+    for _function in (checkpoints.load_pair, checkpoints.load_pairs):
+        _function.__defaults__ = (DEVICE,)
+
 EXAMPLES = Path(__file__).parents[1] / "assets" / "examples"
 
 
