@@ -253,6 +253,12 @@ def test_every_offered_picture_has_a_name_of_its_own_and_opens(shipped):
         assert min(picture.size) >= 32
 
 
+def test_where_a_visitors_time_is_spent_the_examples_are_not_all_run_at_once(compare, asked):
+    found = replace(compare, is_lent=True).outcomes("pair")
+    assert "single pictures" in found["refused"]
+    assert asked == []
+
+
 def test_an_outcome_is_the_count_to_which_a_picture_belongs(compare):
     compare.ask(STATE)
     result = compare.answers.known(Request(**vars_of(compare)))

@@ -25,6 +25,7 @@ from jpegdl.ui.trays import offered
 Kind = Literal["example", "picked", "draw", "upload"]
 
 NOT_HERE = "This address names something that this page does not have; choose again."
+LENT = "On this Space the GPU is lent for single pictures; open the examples one by one on the Compare screen."
 TOO_OLD = "This page is older than its server; load it again."
 
 
@@ -69,7 +70,7 @@ def read_state(raw: Any) -> State:
 @dataclass(frozen=True)
 class Compare:
     """The questions about results. `answers` runs networks, or remembers; `draws`: pairs whose test pictures are here;
-    `read` decodes an upload.
+    `read` decodes an upload; `is_lent`: the networks run in a visitor's own time, which only his own picture may cost.
 
     Every method takes the state as JSON, and returns JSON: a result, or {"refused": one sentence, "number"}.
     """
@@ -78,6 +79,7 @@ class Compare:
     answers: Answers
     draws: Mapping[str, Draw]
     read: Callable[[str], Upload | Decoded] = read_upload
+    is_lent: bool = False
 
     def ask(self, state: dict[str, Any]) -> dict[str, Any]:
         """The result for a state; runs the networks unless the same was asked before."""
@@ -99,6 +101,8 @@ class Compare:
         """Which of the pair's examples belong to which of its four counts: {"both": [key], ...}."""
         if pair not in self.pairs:
             return {"refused": NOT_HERE}
+        if self.is_lent:
+            return {"refused": LENT}
         card = self.pairs[pair].card
         found: dict[str, list[str]] = {"both": [], "only_baseline": [], "only_jpegdl": [], "neither": []}
         for key, example in offered(card).items():

@@ -68,15 +68,15 @@ def build_page(
 
     `run` answers a request with the networks. The pairs in `refused` are named on the page with their reason; a pair
     that cannot be shown joins them, and without any pair the page still opens. `draws`: pair name -> how to draw one
-    of its test pictures, for pairs whose data set is here. `first`: whether the page opens with a computed result.
-    `read` decodes an upload.
+    of its test pictures, for pairs whose data set is here. `first`: whether the networks may run without a visitor, so
+    that the page opens with a computed result. `read` decodes an upload.
     """
     shown, left_out = showable(pairs)
     cards = {name: pair.card for name, pair in shown.items()}
     shown = {name: shown[name] for name in best_shown_first(cards)}
     files = page_files(STATIC, tray_files(cards))
     answers = Answers(run)
-    compare = Compare(shown, answers, draws or {}, read)
+    compare = Compare(shown, answers, draws or {}, read, is_lent=not first)
     known = cache(lambda: gather_evidence(cards.values()))
     screens = Screens(compare, known)
     with gr.Blocks(title=TITLE, analytics_enabled=False) as demo:

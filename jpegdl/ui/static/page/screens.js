@@ -68,6 +68,7 @@ export function createScreens({ server, compare, onOpen }) {
     try {
       const signal = new AbortController().signal;
       const found = await server.ask("outcomes", [pair.name], { signal, onPlace: () => {} });
+      if (found.refused) return void (place.textContent = found.refused);
       const tiles = [...pair.picked, ...pair.examples].filter(({ key }) => found[outcome].includes(key));
       place.replaceChildren(...(tiles.length ? tiles.map((tile) => compare.linkTo(tile)) : [TEXTS.noExample]));
     } catch (error) {
