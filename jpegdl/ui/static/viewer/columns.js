@@ -10,7 +10,7 @@ import { armShown, peeked, sceneOf } from "./state.js";
 import { createCanvas } from "./view.js";
 import { caption, doubtful, writeSentence } from "./words.js";
 
-const ON_PAGE = { given: 2, looks: 1, says: 0 }; // controls beside a row; all of them are in the stage
+const ON_PAGE = { given: 1, looks: 1, says: 0 }; // controls beside a row; all of them are in the stage
 
 /** {node, render(), draw(), clear(), release()}: `render` when words may have changed, `draw` when only the pictures have. */
 export function createRow(row, state, act) {
