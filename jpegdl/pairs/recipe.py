@@ -1,4 +1,4 @@
-"""What can be trained, as data: the fields. The rows are in catalogue.py. Standard library only."""
+"""What can be trained, as data: the fields. The rows are in training/catalogue.py. Standard library only."""
 
 import math
 from dataclasses import dataclass, fields, replace
