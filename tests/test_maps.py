@@ -55,8 +55,10 @@ def test_an_estimate_is_the_mean_with_the_interval_of_another_bootstrap():
 
 
 def test_too_few_pictures_give_no_number():
-    assert estimate(np.array([0.5, np.nan], np.float32)).n == 1
-    assert np.isnan(estimate(np.array([0.5, np.nan], np.float32)).mean)
+    nine, ten = (estimate(np.linspace(0, 1, n, dtype=np.float32)) for n in (9, 10))
+    assert (nine.n, ten.n) == (9, 10)
+    assert np.isnan(nine.mean)
+    assert ten.low < ten.mean < ten.high
 
 
 def test_differences_are_of_the_same_pictures():

@@ -141,7 +141,7 @@ def test_a_listing_of_one_recipe_has_no_notes(name):
 
 
 def test_the_figures_need_the_standard_library_alone():
-    tree = ast.parse(Path(paper.__file__).read_text())
+    tree = ast.parse(Path(paper.__file__).read_text(encoding="utf-8"))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert modules <= set(sys.stdlib_module_names) | {"collections.abc"}

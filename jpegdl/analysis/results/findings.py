@@ -98,7 +98,7 @@ class Attacks:
 
 @dataclass(frozen=True, kw_only=True)
 class MapNumber:
-    """A mean over pictures with its 95 % bootstrap interval; None where fewer than two pictures have a number.
+    """A mean over pictures with its 95 % bootstrap interval; None where too few pictures have a number.
 
     Shares and the pointing game are percent; contrast is -1..1, areas under curves 0..1.
     """

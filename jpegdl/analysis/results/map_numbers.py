@@ -12,6 +12,7 @@ from jpegdl.pairs.measured import Measured
 NUMBER = "number"  # of each picture in the test part
 AREA = "area"  # of each picture's box, share of the square: what an even map scores
 DRAWS, SEED = 2000, 0  # of the bootstrap
+LEAST = 10  # pictures: an interval from fewer says nothing
 SIZES: Mapping[str, tuple[float, float]] = {  # of the box, share of the square: above, up to
     "under an eighth": (0, 1 / 8),
     "up to a half": (1 / 8, 1 / 2),
@@ -23,7 +24,7 @@ Values = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A mean over pictures and its 95 % bootstrap interval; nan where fewer than two pictures have a number."""
+    """A mean over pictures and its 95 % bootstrap interval; nan where fewer than LEAST pictures have a number."""
 
     mean: float
     low: float
@@ -81,7 +82,7 @@ def estimate(values: Values) -> Estimate:
     """Pictures are drawn again and again, always the same ones for a number of pictures."""
     known = ~np.isnan(values)
     n = int(known.sum())
-    if n < 2:
+    if n < LEAST:
         return Estimate(mean=float("nan"), low=float("nan"), high=float("nan"), n=n)
     means = _draws(n) @ values[known].astype(np.float64)
     low, high = np.quantile(means, (0.025, 0.975))

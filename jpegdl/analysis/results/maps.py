@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from jpegdl.analysis.results.findings import MapNumber, Maps
-from jpegdl.analysis.results.map_numbers import SIZES, Estimate, MapTable, both
+from jpegdl.analysis.results.map_numbers import LEAST, SIZES, Estimate, MapTable, both
 from jpegdl.analysis.results.markdown import NOTHING, table
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.measured import Measured
@@ -160,12 +160,17 @@ def _cell(maps: MapTable, measure: str, stage: str, of: str, size: str | None = 
 
 
 def _shown(measure: str, found: Estimate, *, sign: bool = False) -> str:
-    if found.n < 2:
+    if found.n < LEAST:
         return NOTHING
     scale, unit, digits = (100, "" if sign else " %", 1) if measure in _PERCENT else (1, "", 3)
-    numbers = (f"{scale * x:{'+' if sign else ''}.{digits}f}" for x in (found.mean, found.low, found.high))
-    mean, low, high = (number.replace("-", "−") for number in numbers)
+    mean, low, high = (_plain(scale * x, digits, sign=sign) for x in (found.mean, found.low, found.high))
     return f"{mean}{unit} [{low}, {high}]"
+
+
+def _plain(value: float, digits: int, *, sign: bool) -> str:
+    """With a typographic minus; zero has no sign."""
+    text = f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
+    return text if text.strip("+−0.") else text.lstrip("+−")
 
 
 def _outside(maps: MapTable) -> str:
