@@ -53,8 +53,9 @@ class Request:
 
     @property
     def seconds(self) -> float:
-        """About how long a GPU needs at the most, the first use of it included."""
-        return 5.0 if self.stage is None else 8.0  # an earlier stage has more to go back through
+        """About how long a GPU that has just been lent needs at the most: mostly for its own start, which nobody has
+        measured here. A call that takes longer is ended."""
+        return 10.0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
