@@ -145,6 +145,22 @@ def imports_outside_their_place(modules: Sequence[Module], library: str) -> list
     ]
 
 
+def looks_into_networks(modules: Sequence[Module]) -> list[str]:
+    """What the page does with networks themselves; their tensors are stand-ins on ZeroGPU outside a GPU call."""
+    page = [module for module in modules if module.room == "ui"]
+    return [
+        module.at(node, f"imports {name}")
+        for module in page
+        for node, name in imports(module)
+        if is_inside(name, "torch")
+    ] + [
+        module.at(node, f"looks into .{node.attr}")
+        for module in page
+        for node in module.nodes
+        if isinstance(node, ast.Attribute) and node.attr in ("codec", "backbone", "parameters", "state_dict")
+    ]
+
+
 def imports_by_variable(modules: Sequence[Module]) -> list[str]:
     """Calls of import_module whose name is not written there, so that no other rule would see it."""
     return [
@@ -286,6 +302,10 @@ def test_commands_import_any_room_but_the_page(modules: list[Module]) -> None:
     assert forbidden_room_imports(modules, "commands") == []
 
 
+def test_the_page_touches_no_tensor_of_a_network(modules: list[Module]) -> None:
+    assert looks_into_networks(modules) == []
+
+
 def test_app_imports_only_what_it_joins_together(modules: list[Module]) -> None:
     assert forbidden_app_imports(modules) == []
 
@@ -386,6 +406,8 @@ def library(name: str) -> Rule:
         (library("art"), "jpegdl/analysis/robustness.py", "from importlib import import_module\nimport_module('art')"),
         (library("art"), "jpegdl/analysis/suites.py", "from art.attacks.evasion import SquareAttack"),
         (library("timm"), "jpegdl/pairs/weights.py", "def f():\n    import timm"),
+        (looks_into_networks, "jpegdl/ui/tables.py", "import torch"),
+        (looks_into_networks, "jpegdl/ui/tables.py", "steps = pair.codec.steps"),
         (imports_by_variable, "jpegdl/ui/page.py", "import importlib\nimportlib.import_module(name)"),
         (imports_by_variable, "jpegdl/ui/page.py", "__import__('a' + 'rt')"),
         (prints, "jpegdl/training/loop.py", "print('epoch 1')"),

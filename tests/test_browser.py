@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Route, exp
 from jpegdl.server.uploads import NOT_A_PICTURE
 from tests.conftest import EXAMPLES
 from tests.running import SECONDS, App, shared_app
+from tests.tiny import smooth_picture
 
 pytestmark = pytest.mark.browser
 
@@ -27,7 +28,9 @@ AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"
 
 # How many colours each picture of the table has; a picture that is not drawn has one.
 COLOURS = """() => [...document.querySelectorAll(".jxv-table canvas")].map((canvas) => {
-    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+    copy.drawImage(canvas, 0, 0);
+    const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
     return new Set(new Uint32Array(data.buffer)).size;
 })"""
 
@@ -101,7 +104,7 @@ def choose_file(page: Page, file) -> None:
 
 def shown(page: Page) -> dict[str, Any]:
     """Everything that the page says of its state and result."""
-    chosen = page.locator(".jx-menu select").evaluate_all("menus => menus.map((menu) => menu.value)")
+    chosen = page.locator("#jx-compare .jx-menu select").evaluate_all("menus => menus.map((menu) => menu.value)")
     texts = [page.locator(part).inner_text() for part in (".jx-verdict", ".jx-caption", ".jxv-table")]
     tile = page.locator(".jx-tile[aria-checked=true]").evaluate_all("tiles => tiles.map((tile) => tile.title)")
     return {"menus": chosen, "texts": texts, "tile": tile}
@@ -122,7 +125,7 @@ def go(page: Page, **state: Any) -> None:
 
 
 def menu(page: Page, label: str):
-    return page.locator(".jx-menu", has_text=label).locator("select")
+    return page.locator("#jx-compare .jx-menu", has_text=label).locator("select")
 
 
 # Compare
@@ -289,11 +292,12 @@ def test_a_reload_loses_an_upload_and_says_so(open_page):
     expect(page.locator(".jx-message")).to_contain_text("choose it again")
 
 
-def test_a_busy_and_a_lost_server_are_told_in_words_and_one_tap_tries_again(open_page):
+def test_a_busy_and_a_lost_server_are_told_in_words_and_one_tap_tries_again(open_page, tmp_path):
+    smooth_picture(90, 120).save(tmp_path / "waves.png")  # nobody has asked for it before
     page = open_page(complains_of="Failed to load resource")
     busy = json.dumps({"detail": "Many people ask now."})
     page.route("**/queue/join**", lambda route: route.fulfill(status=429, body=busy, content_type="application/json"))
-    choose_file(page, EXAMPLES / "coffee.jpg")
+    choose_file(page, tmp_path / "waves.png")
     expect(page.locator(".jx-message")).to_contain_text("Many people ask now.")
     page.unroute("**/queue/join**")
     page.route("**/queue/join**", lambda route: route.abort())
@@ -304,7 +308,7 @@ def test_a_busy_and_a_lost_server_are_told_in_words_and_one_tap_tries_again(open
     page.locator(".jx-message button").click()
     wait_for_result(page)
     expect(page.locator(".jx-message")).to_be_hidden()
-    expect(page.locator(".jx-caption")).to_have_text("coffee.jpg")
+    expect(page.locator(".jx-caption")).to_have_text("waves.png")
 
 
 # Everybody's page
@@ -350,7 +354,7 @@ def test_the_keyboard_alone_chooses_a_picture_a_class_and_a_pair(open_page):
                 return
         raise AssertionError(f"Tab does not reach {selector}")
 
-    tab_to(".jx-menu select")
+    tab_to("#jx-compare .jx-menu select")
     page.keyboard.press("ArrowDown")
     wait_for_result(page)
     tab_to(".jx-actions input")

@@ -10,11 +10,10 @@ from PIL import Image
 
 from jpegdl.analysis.answers import Answers
 from jpegdl.analysis.compression import QUANTIZERS, QuantizerName
-from jpegdl.analysis.request import Answer, Request
+from jpegdl.analysis.request import Answer, Request, make_request
 from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS
-from jpegdl.pairs.prepare import prepare
 from jpegdl.pairs.squares import Prepared
 from jpegdl.server.decoding import Decoded
 from jpegdl.server.uploads import MISSING, UNREADABLE, Refused, Upload, read_upload
@@ -163,10 +162,9 @@ def find(pairs: Mapping[str, ModelPair], state: State) -> ModelPair:
     return pairs[state.pair]
 
 
-def request(pair: ModelPair, state: State, image: Image.Image | Prepared) -> Request:
-    square = prepare(image, pair.card.input_size, pair.card.short_side).permute(1, 2, 0).numpy()
-    stage = state.stage or list(architecture(pair.card.architecture).stages)[-1]
-    return Request(pair=state.pair, square=square, true=state.true, stage=stage, quantizer=state.quantizer)
+def request(pair: ModelPair, state: State, image: Image.Image) -> Request:
+    true = None if state.true is None else pair.card.class_names[state.true]
+    return make_request(pair.card, image, true_class=true, stage=state.stage, quantizer=state.quantizer)
 
 
 def outcome(answer: Answer) -> str:

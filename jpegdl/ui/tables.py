@@ -28,8 +28,6 @@ def tables(pair: ModelPair, upload: Chosen | None = None) -> str:
     own: Sequence[ArrayLike] = (upload.file_tables or ()) if upload else ()
     if len(own):
         steps["Your file", "as it was uploaded"] = np.asarray(own[:2], dtype=np.float64)
-    if len(own) > 2:
-        steps["Your file", "its other colour table"] = np.asarray([own[0], own[2]], dtype=np.float64)
     ratio = steps[_TITLES["learned"]] / steps[_TITLES["initial"]]
     hardness = np.asarray(table_hardness(pair), dtype=np.float64)
     scales = step_scale(steps.values()), ratio_scale(ratio), hardness_scale(hardness)
@@ -61,6 +59,11 @@ def tables(pair: ModelPair, upload: Chosen | None = None) -> str:
                         heatmap(shown[index], title=title, caption=caption, scale=scales[0], unit="grey levels")
                         for (title, caption), shown in steps.items()
                         if index < len(shown)
+                    ),
+                    *(
+                        heatmap(table, title="Your file", caption="Cr", scale=scales[0], unit="grey levels")
+                        for table in own[2:]
+                        if index == 1
                     ),
                     heatmap(ratio[index], title="Learned / initial", scale=scales[1], unit="times"),
                     heatmap(hardness[index], title="Hardness", caption="α·q²", scale=scales[2], unit=""),

@@ -15,6 +15,7 @@ import { createStrip } from "./strip.js";
 import { TEXTS } from "./texts.js";
 
 const KEPT = 24; // results of this tab
+const LONG = 700; // ms; a shorter wait needs no words
 
 export function createCompare({ facts, first, server, onState, onOptions }) {
   const pairs = new Map(facts.pairs.map((pair) => [pair.name, pair]));
@@ -22,6 +23,7 @@ export function createCompare({ facts, first, server, onState, onOptions }) {
   const uploads = new Map(); // path on the server -> {name, preview}: this tab's own pictures
   let state = { ...startOf(facts.pairs[0]), number: 0 };
   let shown = null; // {state, result}
+  let waitsFor = null; // what is being computed, in words
   let asking = new AbortController();
 
   const files = acceptFiles(upload);
@@ -105,18 +107,42 @@ export function createCompare({ facts, first, server, onState, onOptions }) {
     }
   }
 
-  const queued = (asked, signal) =>
-    server.ask("ask", [wire(asked)], {
-      signal,
-      onPlace: (place) => asked === state && place.place >= 0 && rail.say({ text: TEXTS.place(place), button: TEXTS.stop, act: stop }),
-    });
+  /** A run of the networks; a wait that lasts is told, with the place in it. */
+  async function queued(asked, signal) {
+    let latest = null;
+    let isLong = false;
+    const tell = () => {
+      if (asked !== state || signal.aborted || !latest) return;
+      rail.say({ text: latest.place < 0 ? TEXTS.running : TEXTS.place(latest), button: TEXTS.stop, act: stop });
+    };
+    const timer = setTimeout(() => {
+      isLong = true;
+      tell();
+    }, LONG);
+    try {
+      return await server.ask("ask", [wire(asked)], {
+        signal,
+        onPlace: (place) => {
+          latest = place;
+          if (isLong) tell();
+        },
+      });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
 
   async function present(result, asked) {
     rail.say(null);
     const before = shown;
     shown = { state: asked, result };
-    if (!(await table.show({ ...result, number: asked.number }, pairs.get(asked.pair))) && shown.result === result) shown = before;
-    if (asked !== state) return;
+    const isNewest = await table.show({ ...result, number: asked.number }, pairs.get(asked.pair));
+    if (!isNewest && shown.result === result) shown = before;
+    if (asked !== state) {
+      if (waitsFor) table.old(waitsFor); // it was chosen away while its pictures were decoded
+      return;
+    }
+    waitsFor = null;
     render();
     strip.announce(asked, pairs.get(asked.pair), result);
     document.body.dataset.number = asked.number; // for those who wait for it
@@ -124,6 +150,7 @@ export function createCompare({ facts, first, server, onState, onOptions }) {
 
   /** What is shown is of an earlier question. */
   function wait(text) {
+    waitsFor = text;
     table.old(text);
     strip.wait(text, shown !== null);
   }
@@ -134,19 +161,21 @@ export function createCompare({ facts, first, server, onState, onOptions }) {
     rail.say({ text: TEXTS.stopped, button: TEXTS.again, act: answer });
   }
 
-  function fail(error) {
-    if (error instanceof Refusal && !(error instanceof Busy)) return refuse(error.message);
+  function fail(error, { name, again = answer } = {}) {
+    if (error instanceof Refusal && !(error instanceof Busy)) return refuse(error.message, name);
     if (!(error instanceof Busy || error instanceof Lost)) throw error;
     strip.wait(shown ? TEXTS.old : TEXTS.nothing, true);
-    rail.say({ text: error instanceof Busy ? error.message : TEXTS.lost, button: TEXTS.again, act: answer });
+    rail.say({ text: error instanceof Busy ? error.message : TEXTS.lost, button: TEXTS.again, act: again });
   }
 
   /** The picture cannot be shown: everything goes back to what is shown, and the reason stands under the field. */
   function refuse(sentence, name = uploads.get(state.file)?.name ?? captionOf(state)) {
-    const back = shown?.state ?? { ...startOf(pairs.get(state.pair)) };
-    set(back);
-    onState({ replace: true });
-    answer();
+    const back = shown?.state ?? startOf(pairs.get(state.pair));
+    if (shown || question(back) !== question(state)) {
+      set(back);
+      onState({ replace: true });
+      answer();
+    }
     rail.say({ title: TEXTS.refused(name), text: `${sentence} ${shown ? TEXTS.kept : ""}`, isWrong: true });
   }
 
@@ -160,7 +189,7 @@ export function createCompare({ facts, first, server, onState, onOptions }) {
     state = { ...state, number: state.number + 1 };
     const mine = state;
     wait(TEXTS.uploading(name));
-    rail.say({ text: TEXTS.uploading(name), button: TEXTS.stop, act: stop });
+    rail.say({ text: TEXTS.uploading(name), button: TEXTS.stop, act: answer });
     try {
       const path = await server.upload(file, { signal });
       if (mine !== state) return;
@@ -168,15 +197,15 @@ export function createCompare({ facts, first, server, onState, onOptions }) {
       await change({ picture: "upload", file: path, true: null });
     } catch (error) {
       if (mine !== state || signal.aborted) return;
-      if (error instanceof Refusal && !(error instanceof Busy)) return refuse(error.message, name);
-      rail.say({ text: error instanceof Busy ? error.message : TEXTS.lost, button: TEXTS.again, act: () => upload(file) });
+      fail(error, { name, again: () => upload(file) });
     }
   }
 
   async function draw(seed = null) {
     const asked = state;
-    const drawn = await server.call("drawn", state.pair, seed).catch(fail);
+    const drawn = await server.call("drawn", state.pair, seed).catch((error) => fail(error, { again: () => draw(seed) }));
     if (!drawn || asked !== state) return;
+    if (drawn.refused) return rail.say({ text: drawn.refused, isWrong: true });
     await change({ picture: `draw:${drawn.seed}`, file: null, true: drawn.true });
   }
 

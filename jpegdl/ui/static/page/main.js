@@ -47,8 +47,9 @@ export function start(root, { facts: sent, first }, base) {
 
   async function read() {
     const { state, options, screen } = readAddress(location.hash, facts);
-    screens.show(screen);
-    await compare.restore({ ...state, file: history.state?.file ?? null }, options);
+    const restored = compare.restore({ ...state, file: history.state?.file ?? null }, options);
+    screens.show(screen); // of the state that is restored from here on
+    await restored;
   }
 
   addEventListener("popstate", read);

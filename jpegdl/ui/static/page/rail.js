@@ -52,7 +52,7 @@ export function createRail({ facts, files, choose, draw }) {
       });
       groups.push(group);
       group.buttons.forEach((button, i) => (button.title = items[i][2]));
-      return [element("h3", {}, element("b", {}, title), why ? ` ${why}` : ""), group.node];
+      return [element("h2", {}, element("b", {}, title), why ? ` ${why}` : ""), group.node];
     };
     groups = [];
     trays.replaceChildren(

@@ -5,15 +5,15 @@ import { menu } from "./menus.js";
 import { TEXTS } from "./texts.js";
 
 export function createScreens({ server, compare, onOpen }) {
-  const nodes = new Map([["compare", element("main", { id: "jx-compare", tabindex: -1 }, compare.node)]]);
+  const nodes = new Map([["compare", element("section", { id: "jx-compare", "aria-label": TEXTS.screens.compare }, compare.node)]]);
   const made = new Map(); // screen -> for which question it was made
   let open = "compare";
   for (const name of Object.keys(TEXTS.screens))
-    if (name !== "compare") nodes.set(name, element("main", { id: `jx-${name}`, class: "jx-screen", tabindex: -1, hidden: true }));
+    if (name !== "compare") nodes.set(name, element("section", { id: `jx-${name}`, class: "jx-screen", "aria-label": TEXTS.screens[name], hidden: true }));
   const buttons = [...nodes.keys()].map((name) =>
     element("button", { type: "button", onclick: () => choose(name) }, TEXTS.screens[name]),
   );
-  const pairs = menu({ label: TEXTS.pair, onChoose: (pair) => compare.change({ pair }).then(() => show(open)) });
+  const pairs = menu({ label: TEXTS.pair, onChoose: choosePair });
   const of = element("div", { class: "jx-of", hidden: true }, pairs.node);
   const nav = element("nav", { "aria-label": TEXTS.screensLabel }, ...buttons);
 
@@ -23,6 +23,11 @@ export function createScreens({ server, compare, onOpen }) {
     link.closest("[popover]")?.hidePopover();
     choose(link.dataset.screen);
   });
+
+  function choosePair(pair) {
+    compare.change({ pair });
+    show(open);
+  }
 
   function choose(name) {
     show(name);

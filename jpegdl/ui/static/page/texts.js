@@ -71,6 +71,7 @@ export const TEXTS = {
   place: ({ place, seconds }) =>
     `${place === 0 ? "Yours is next" : `${place === 1 ? "1 picture is" : `${place} pictures are`} before yours`}` +
     `${seconds ? `, about ${Math.max(1, Math.round(seconds))} s` : ""}. What you see is the old result.`,
+  running: "Yours is being computed. What you see is the old result.",
   stop: "Stop waiting",
   stopped: "Stopped. The picture is kept; the result shown is the old one.",
   again: "Try again",
