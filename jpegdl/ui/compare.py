@@ -162,7 +162,7 @@ def find(pairs: Mapping[str, ModelPair], state: State) -> ModelPair:
     return pairs[state.pair]
 
 
-def request(pair: ModelPair, state: State, image: Image.Image) -> Request:
+def request(pair: ModelPair, state: State, image: Image.Image | Prepared) -> Request:
     true = None if state.true is None else pair.card.class_names[state.true]
     return make_request(pair.card, image, true_class=true, stage=state.stage, quantizer=state.quantizer)
 
