@@ -153,6 +153,18 @@ def test_the_time_left_counts_everything_that_is_still_to_be_trained_at_the_pace
     assert "loss  1.500  train  25.0%  validation  50.0%" in first
 
 
+def test_on_a_terminal_a_line_replaces_the_one_before_and_the_last_of_an_arm_stays(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    progress = Progress(2, 100)
+    progress.moment(0, "baseline", Moment(epoch=1, done=0.5, seconds=150, loss=2.0, train_accuracy=0.1))
+    progress.epoch(0, "baseline", epoch(1, 600))
+    progress.epoch(0, "baseline", epoch(2, 300))
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 1
+    assert printed.endswith("\n")
+    assert printed.count("\r") == printed.count("\033[K") == 3
+
+
 def test_epochs_that_an_earlier_process_trained_are_not_told_again(capsys):
     progress = Progress(3, 100)
     progress.announce(Outlook(Pace({"baseline": 1.0, "jpegdl": 1.0}, 0.0), {(0, "baseline"): 1, (0, "jpegdl"): 3}))

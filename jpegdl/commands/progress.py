@@ -44,9 +44,7 @@ class Progress:
             f"loss {epoch.loss:6.3f}  train {epoch.train_accuracy:6.1%}  validation {epoch.validation_accuracy:6.1%}  "
             f"{self.pictures / epoch.seconds:.4g} pictures/s{self._left(0)}"
         )
-        last = epoch.number == self.epochs
-        terminal, self.told = sys.stdout.isatty(), time.monotonic()
-        print(f"\r{line}\033[K" if terminal else line, end="" if terminal and not last else "\n", flush=True)
+        self._say(line, stays=epoch.number == self.epochs)
 
     def moment(self, seed: int, arm: Arm, moment: Moment) -> None:
         """Once a minute inside an epoch."""
@@ -55,8 +53,15 @@ class Progress:
             f"seed {seed} {arm:8} {moment.done:6.1%} of epoch {moment.epoch}/{self.epochs}  loss {moment.loss:6.3f}  "
             f"train {moment.train_accuracy:6.1%}  {speed:.4g} pictures/s{self._left(moment.seconds)}"
         )
-        terminal, self.told = sys.stdout.isatty(), time.monotonic()
-        print(f"\r{line}\033[K" if terminal else line, end="" if terminal else "\n", flush=True)
+        self._say(line, stays=False)
+
+    def _say(self, line: str, *, stays: bool) -> None:
+        """On a terminal the next line replaces this one, unless it stays."""
+        self.told = time.monotonic()
+        if sys.stdout.isatty():
+            print(f"\r{line}\033[K", end="\n" if stays else "", flush=True)
+        else:
+            print(line, flush=True)
 
     def _left(self, spent: float) -> str:
         return "" if self.outlook is None else f"  {duration(self.outlook.seconds - spent)} left"
