@@ -38,7 +38,9 @@ def load_arm(folder: Path) -> tuple[ArmCard, Classifier]:
     try:
         card = arm_card_from_json(text)
     except ValueError as error:
-        raise CheckpointError(f"{short(path)} is not an arm's card: {error}.") from None
+        raise CheckpointError(
+            f"{short(path)} is no arm's card: {error}; remove the folder to train it again."
+        ) from None
     if card.weights is None:
         raise CheckpointError(f"{short(path)} names no weights; train the arm again.")
     return card, read_arm(folder, card, card.arm, card.weights).requires_grad_(False).eval()
