@@ -1,7 +1,6 @@
 """`python -m jpegdl compare`: the panels and numbers of the API as files."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -65,10 +64,3 @@ def test_what_is_not_accepted_is_one_sentence_and_writes_nothing(
     assert message in error
     assert error.count("\n") == 1
     assert not (folder / "out").exists()
-
-
-def test_the_command_is_offered():
-    shown = subprocess.run(
-        [sys.executable, "-m", "jpegdl", "compare", "--help"], capture_output=True, text=True, check=True
-    )
-    assert "numbers.json" in shown.stdout
