@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from jpegdl.analysis.figures import (
     colour_at,
@@ -17,7 +18,7 @@ from jpegdl.analysis.figures import (
     residual_picture,
 )
 from tests.viewer.conftest import COLUMNS, OpenViewer, drawn, options, pixels, set_options, view
-from tests.viewer.payloads import CLASSES, PROBABILITIES, SHOWN, Payload, payload, pictures
+from tests.viewer.payloads import CLASSES, PROBABILITIES, SHOWN, Payload, data_url, payload, pictures
 
 pytestmark = pytest.mark.browser
 
@@ -105,6 +106,17 @@ def test_the_brightness_difference_has_the_colours_of_python_and_the_largest_fac
     cell = view(page, "given", "difference")
     assert (pixels(cell.locator("canvas")) == expected.repeat(2 * ratio, axis=0).repeat(2 * ratio, axis=1)).all()
     assert f"×{gain}, to ±{128 // gain}" in cell.locator(".jxv-caption").inner_text()
+
+
+def test_a_difference_half_way_between_two_colours_takes_the_one_that_python_takes(open_viewer):
+    result = payload(size=32)
+    levels = (np.arange(1024) % 256).reshape(32, 32).astype(np.uint8)  # minus 128: -128..127, and 64 is half-way
+    for name, grey in (("given", np.full_like(levels, 128)), ("reconstruction", levels)):
+        result["pictures"][name] = data_url(Image.fromarray(np.stack([grey] * 3, axis=-1)))
+    page = open_viewer(result, style=FIXED)
+    expected = np.asarray(difference_picture(np.full(levels.shape, 128.0), levels.astype(float), limit=128, size=32))
+    seen = pixels(view(page, "given", "difference").locator("canvas"))
+    assert (seen == expected.repeat(8, axis=0).repeat(8, axis=1)).all()
 
 
 def test_the_colour_difference_is_that_of_python(open_viewer):
