@@ -194,6 +194,20 @@ def test_work_begins_when_somebody_reads_its_messages(app):
     assert next(m for m in visitor.messages() if m["msg"] == "process_completed")["output"]["data"] == ["hello"]
 
 
+def test_a_reader_who_has_come_is_not_forgotten_before_its_stream_begins(app, monkeypatch):
+    runs = answers(app, "runs")
+    slow = Visitor(app.client)
+    slow.join(app.work, ["slow"])
+    monkeypatch.setattr("jpegdl.server.waiting.UNREAD_SECONDS", 0)
+    assert app.room.expect_reader(slow.session)
+    app.room.forget()
+    assert len(app.room) == 1
+    assert not app.room.expect_reader("nobody")
+    app.go.set()
+    assert next(m for m in slow.messages() if m["msg"] == "process_completed")["output"]["data"] == ["slow"]
+    assert texts(runs) == ["runs"]
+
+
 def test_work_of_a_session_that_is_gone_is_skipped(app):
     runs = answers(app, "runs")
     gone = Visitor(app.client)

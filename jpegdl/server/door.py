@@ -85,10 +85,10 @@ class Door:
         return None
 
     async def _pass_on(self, scope: Scope, body: "_Body", answer: "_Answer") -> None:
-        is_direct = scope["path"].partition("/gradio_api/")[2].startswith(DIRECT)
+        route = scope["path"].partition("/gradio_api/")[2]
 
         async def send(message: Message) -> None:
-            if is_direct and message.get("status") == 500:
+            if route.startswith(DIRECT) and message.get("status") == 500:
                 message["status"] = 400
             if answer.started or not body.broken:  # else the app only reports that its body broke off
                 await answer.send(message)
@@ -106,7 +106,7 @@ class Door:
             await answer.refuse(*body.broken)
         elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             await answer.refuse(503, DISK_FULL)
-        elif isinstance(error, FORGED) or getattr(error, "errno", None) == errno.ENAMETOOLONG:
+        elif (route and isinstance(error, FORGED)) or getattr(error, "errno", None) == errno.ENAMETOOLONG:
             await answer.refuse(400, NOT_UNDERSTOOD)
         else:
             _log.error("%s %r", scope["method"], scope["path"], exc_info=error)

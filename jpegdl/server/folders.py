@@ -39,7 +39,9 @@ def remove_private_folders() -> None:
 
 def remove_folders_of_dead_runs(place: Path) -> list[Path]:
     """Delete what killed processes of this user left in `place`; returns what was deleted."""
-    removed = []
+    removed: list[Path] = []
+    if fcntl is None or not place.is_dir():
+        return removed
     for folder in place.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):  # of another user, or gone meanwhile
             if folder.stat().st_uid == os.getuid() and not folder.is_symlink() and _nobody_holds(folder / LOCK):
@@ -57,7 +59,7 @@ def _hold(lock: Path) -> None:
 
 def _nobody_holds(lock: Path) -> bool:
     """Whether the process that made this file is dead. A folder without one is somebody else's, or seconds old."""
-    if fcntl is None or not lock.exists():
+    if not lock.exists():
         return False
     with open(lock, "rb") as file:
         try:

@@ -47,7 +47,7 @@ def serve(
     port = page.pop("server_port", None) or free_port()
     middleware = [
         Middleware(Health, lambda: room.why_closed() or why_not_ready()),
-        Middleware(Door, room.knows, headers()),
+        Middleware(Door, room.expect_reader, headers()),
         *([Middleware(ServeFiles, files)] if files else []),
     ]
     settings = launch_settings(app_kwargs={"middleware": middleware, "lifespan": lifespan(demo, room)})

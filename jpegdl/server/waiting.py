@@ -29,7 +29,7 @@ LONGEST_WAIT = 90  # seconds in the queue; who would wait longer is told so at o
 PLACES_PER_VISITOR = 8
 REMEMBERED_RUNS = 15  # of each function: the median of their seconds is what the next one is expected to take
 # A place is kept so long for a visitor who has not begun to read its messages; shorter where many wait.
-UNREAD_SECONDS, UNREAD_SECONDS_IN_A_CROWD = 120, 5
+UNREAD_SECONDS, UNREAD_SECONDS_IN_A_CROWD = 120, 20
 LONGEST_SESSION_NAME = 128
 
 BUSY = "Too many people are waiting just now; your picture is kept, try again in a minute."
@@ -192,13 +192,20 @@ class WaitingRoom(Queue):
         self.event_ids_to_events.pop(event._id, None)
         self.pending_event_ids_session.get(event.session_hash, set()).discard(event._id)
 
-    def knows(self, session_or_event: str) -> bool:
-        """Whether there is something to read under this name."""
-        return (
-            session_or_event in self.inboxes
-            or session_or_event in self.event_ids_to_events
-            or any(session_or_event in events for events in self.pending_event_ids_session.values())
+    def expect_reader(self, name: str) -> bool:
+        """Somebody has come to read under the name of a session or an event; whether there is such a one.
+
+        From now on it is not forgotten: until its stream begins, a busy server may take longer than the unread wait.
+        """
+        event = self.event_ids_to_events.get(name)
+        named = (
+            [event.session_hash] if event else [s for s, ids in self.pending_event_ids_session.items() if name in ids]
         )
+        inbox = self.inboxes.get(name) or next((self.inboxes[s] for s in named if s in self.inboxes), None)
+        if inbox is None:
+            return False
+        inbox.was_read, inbox.touched = True, time.monotonic()
+        return True
 
     def _waiting(self) -> list[Event]:
         return [event for group in self.event_queue_per_concurrency_id.values() for event in group.queue]

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.conftest import EXAMPLES
 from tests.visitors import Visitor, fn_index
 
-RETRIES = 8
+RETRIES = 40  # every 5 s
 
 
 @dataclass
