@@ -10,7 +10,10 @@ import pytest
 from jpegdl.analysis.results.evidence import evidence
 from jpegdl.analysis.results.findings import RunEvidence
 from jpegdl.pairs.card import PairCard, card_from_json
-from tests.cards import LEVEL, N, make_grid, mcnemar, outcome, robust, run, wilson
+from jpegdl.ui.about import about
+from jpegdl.ui.evidence import evidence_screen
+from jpegdl.ui.evidence import test_facts as facts_of_test  # or pytest takes it for a test
+from tests.cards import AHEAD, LEVEL, N, make_grid, mcnemar, outcome, robust, run, wilson
 from tests.tiny import history
 
 ROOT = Path(__file__).parents[1]
@@ -108,3 +111,13 @@ def test_everything_is_frozen_and_becomes_json():
         values = [getattr(item, field.name) for field in fields(item)]
         values += [inner for value in values if isinstance(value, tuple) for inner in value]
         seen += [value for value in values if is_dataclass(value)]
+
+
+def test_a_flaw_of_the_training_is_said_wherever_the_page_speaks_of_the_pair():
+    flaw = "The first tables were computed with unequal weights."
+    card = run("cifar100-resnet32", AHEAD, flaws=(flaw,))
+    found = evidence([card])
+    assert flaw in about(card)
+    assert flaw in evidence_screen(found, card.name)
+    assert flaw in facts_of_test(found.runs[0])["sentences"]
+    assert "Known flaw" not in about(run("cifar100-resnet32", AHEAD))
