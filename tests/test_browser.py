@@ -311,6 +311,39 @@ def test_a_busy_and_a_lost_server_are_told_in_words_and_one_tap_tries_again(open
     expect(page.locator(".jx-caption")).to_have_text("waves.png")
 
 
+def test_a_place_in_the_queue_is_told_and_can_be_given_up(open_page):
+    page = open_page()
+    pair = facts(page)[-1]
+    stage, keys = pair["stages"][1], [example["key"] for example in pair["examples"]]
+    page.evaluate(
+        """([pair, stage, keys]) => {
+            const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
+            const name = loaded.find((name) => name.endsWith("page/gradio.js"));
+            const signal = new AbortController().signal;
+            window.others = import(name).then(({ connect }) => Promise.all(keys.map((picture, number) =>
+                connect(new URL("/", location.href)).ask(
+                    "ask",
+                    [{ number, pair, picture, stage, true: null, quantizer: "all levels", file: null }],
+                    { signal, onPlace: () => {} },
+                ),
+            )));
+        }""",
+        [pair["name"], stage, keys[:10]],
+    )
+    page.wait_for_timeout(300)
+    address = f"pair={pair['name']}&picture={keys[10]}&stage={stage}&quantizer=all levels"
+    page.evaluate("address => { location.hash = address; }", address)
+    expect(page.locator(".jx-message")).to_contain_text(re.compile("before yours|is next"))
+    page.get_by_role("button", name="Stop waiting").click()
+    expect(page.locator(".jx-message")).to_contain_text("The picture is kept")
+    expect(page.locator(".jx-strip")).to_contain_text("Old result")
+    answers = page.evaluate("window.others")
+    assert [answer["number"] for answer in answers] == list(range(10))
+    page.get_by_role("button", name="Try again").click()
+    wait_for_result(page)
+    expect(page.locator(".jx-message")).to_be_hidden()
+
+
 # Everybody's page
 
 
