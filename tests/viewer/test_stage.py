@@ -1,5 +1,6 @@
 """A row, large: every way to compare, by keyboard alone and by touch alone."""
 
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,11 @@ from tests.viewer.payloads import FACTS, payload
 
 pytestmark = pytest.mark.browser
 
+AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+FINDINGS = """async () => {
+    const { violations } = await axe.run("#viewer");
+    return violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`);
+}"""
 FOCUS = """() => {
     const focus = document.activeElement;
     return focus.getAttribute("aria-label") ?? focus.textContent;
@@ -277,3 +283,17 @@ def test_the_brightness_difference_has_a_ruler_in_levels_where_it_is_large(open_
     set_options(page, difference="colour")
     assert ruler.count() == 1
     assert not ruler.is_visible()
+
+
+@pytest.mark.parametrize("settings", [{"color_scheme": "light"}, {"color_scheme": "dark", **PHONE}])
+def test_axe_finds_nothing_in_table_and_stage(open_viewer, settings):
+    page = open_viewer(payload(), reduced_motion="reduce", **settings)  # colours on their way count, too
+    page.evaluate(AXE)
+    for row, mode in ((None, "slide"), ("given", "slide"), ("looks", "side"), ("looks", "blink"), ("says", "slide")):
+        set_options(page, row=row, mode=mode)
+        assert page.evaluate(FINDINGS) == []
+    set_options(page, row=None)
+    page.evaluate("table.old('Computing…')")
+    assert page.evaluate(FINDINGS) == []
+    page.evaluate("table.clear()")
+    assert page.evaluate(FINDINGS) == []
