@@ -471,7 +471,7 @@ def test_transfer_tests_each_arm_on_the_examples_of_the_other():
 
 def test_a_row_depends_on_its_seed_and_not_on_the_other_rows():
     pair = make_pair(JPEGLayer(tables(), 5.0))
-    images, labels = bytes_and_labels(pair)
+    images, labels = bytes_and_labels(pair, 6)
     whole = list(attack_pair(pair, images, labels, suite=light_suite()))
     for attack, row in zip(light_suite(), whole, strict=True):
         assert list(attack_pair(pair, images, labels, suite=[attack])) == [row]
