@@ -51,7 +51,8 @@ def answer(maps: MapTable) -> tuple[int, str]:
     directions = {found.direction for found in differences.values()}
     share = differences["share"].direction
     direction = share if -share not in directions else 0
-    listed = ", ".join(f"{MEASURES[name]} {_shown(name, found, sign=True)}" for name, found in differences.items())
+    units = {name: " points" if name in _PERCENT else "" for name in differences}
+    listed = ", ".join(f"{MEASURES[n]} {_shown(n, found, sign=True)}{units[n]}" for n, found in differences.items())
     middle = maps.difference("share", stage, "jpegdl true", "centre")
     blind = {1: "more", -1: "less", 0: "neither more nor less"}[middle.direction]
     said = {1: "more", -1: "less", 0: "not clearly more or less"}[direction]
