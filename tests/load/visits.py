@@ -52,10 +52,13 @@ def visit(url: str, picture: bytes, pair: str) -> Visit:
 def _visit(client: httpx.Client, picture: bytes, pair: str, done: Visit) -> None:
     done.page = seconds(lambda: client.get("/").raise_for_status())
     compare = fn_index(client, "compare")
-    sent: list[str] = []
-    form = {"files": ("a.jpg", picture)}
-    done.upload = seconds(lambda: sent.extend(client.post("/gradio_api/upload", files=form).json()))
-    file = {"path": sent[0], "meta": {"_type": "gradio.FileData"}}
+    began = time.perf_counter()
+    uploaded = client.post("/gradio_api/upload", files={"files": ("a.jpg", picture)})
+    done.upload = time.perf_counter() - began
+    if uploaded.status_code != 200:
+        done.error = str({"error": uploaded.text})
+        return
+    file = {"path": uploaded.json()[0], "meta": {"_type": "gradio.FileData"}}
     visitor = Visitor(client, patience=300)
     data = [file, pair, "shared", None, None, "five levels"]
     began = time.perf_counter()
