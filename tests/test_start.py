@@ -176,3 +176,17 @@ def test_a_port_that_is_taken_or_none_is_said_in_one_sentence(tmp_path, port, se
     assert done.returncode == 1
     assert sentence in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_user_whom_the_system_does_not_know_gets_a_name_and_a_home_before_libraries_ask_for_them(tmp_path):
+    code = NOBODY + (
+        "from pathlib import Path\n"
+        "from jpegdl.server.environment import prepare_environment\n"
+        "folder = prepare_environment()\n"
+        "import jpegdl.server.zerogpu\n"  # it imports spaces, where that is installed
+        "import torch, torchvision, matplotlib.font_manager\n"
+        "print(Path.home() == folder)\n"
+    )
+    environment = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr

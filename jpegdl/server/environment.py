@@ -4,6 +4,7 @@ Imports neither of them.
 """
 
 import ctypes
+import getpass
 import os
 import platform
 import sys
@@ -48,14 +49,27 @@ def _set_what_is_not_set(folder: Path) -> None:
     settings = {**SETTINGS, "OMP_NUM_THREADS": str(cpu_cores()), "GRADIO_EXAMPLES_CACHE": str(folder / "examples")}
     for name, value in settings.items():
         os.environ.setdefault(name, value)
-    local = [
+    _introduce_user(folder)
+    local = (
         "localhost",
         "127.0.0.1",
         "::1",
-    ]  # Gradio asks its own server whether it runs, through a proxy if one is set
+    )  # Gradio asks its own server whether it runs, through a proxy if one is set
     for name in ("no_proxy", "NO_PROXY"):
         os.environ[name] = ",".join(dict.fromkeys([*filter(None, os.environ.get(name, "").split(",")), *local]))
     _limit_memory_arenas()
+
+
+def _introduce_user(folder: Path) -> None:
+    """A user whom the system does not know, without HOME (`docker --user`); libraries ask for both when imported."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = str(folder)
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = f"user{os.getuid()}"
 
 
 def results_folder() -> Path:
