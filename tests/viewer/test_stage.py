@@ -91,6 +91,7 @@ def test_every_way_to_compare_works_by_keyboard_alone(open_viewer: OpenViewer):
     before = pixels(pane(page))
     for key in ("n", "p", "g", "+"):
         page.keyboard.press(key)
+    drawn(page)
     assert "×1.5" in page.get_by_role("button", name="Whole picture").inner_text()
     assert (options(page)["numbers"], options(page)["picture"], options(page)["grid"]) == (False, False, True)
     for key in ("n", "p", "g", "0"):
