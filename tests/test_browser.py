@@ -320,17 +320,18 @@ def test_a_place_in_the_queue_is_told_and_can_be_given_up(open_page):
             const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
             const name = loaded.find((name) => name.endsWith("page/gradio.js"));
             const signal = new AbortController().signal;
+            window.waiting = new Set();
             window.others = import(name).then(({ connect }) => Promise.all(keys.map((picture, number) =>
                 connect(new URL("/", location.href)).ask(
                     "ask",
                     [{ number, pair, picture, stage, true: null, quantizer: "all levels", file: null }],
-                    { signal, onPlace: () => {} },
+                    { signal, onPlace: () => window.waiting.add(number) },
                 ),
             )));
         }""",
         [pair["name"], stage, keys[:10]],
     )
-    page.wait_for_timeout(300)
+    page.wait_for_function("window.waiting?.size === 10")  # all have a place before this page asks for one
     address = f"pair={pair['name']}&picture={keys[10]}&stage={stage}&quantizer=all levels"
     page.evaluate("address => { location.hash = address; }", address)
     expect(page.locator(".jx-message")).to_contain_text(re.compile("before yours|is next"))
@@ -342,6 +343,32 @@ def test_a_place_in_the_queue_is_told_and_can_be_given_up(open_page):
     page.get_by_role("button", name="Try again").click()
     wait_for_result(page)
     expect(page.locator(".jx-message")).to_be_hidden()
+
+
+def test_a_question_given_up_while_its_answer_comes_asks_for_nothing_more(open_page):
+    page = open_page()
+    asked, outcome = page.evaluate(
+        """async () => {
+            const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
+            const { connect } = await import(loaded.find((name) => name.endsWith("page/gradio.js")));
+            const [fetched, asked, giver] = [window.fetch, [], new AbortController()];
+            window.fetch = async (address) => {
+                asked.push(String(address));
+                const json = async () => {
+                    giver.abort(new Error("given up"));
+                    throw new Error("cut off");
+                };
+                return { ok: true, status: 200, json };
+            };
+            const place = { signal: giver.signal, onPlace() {} };
+            const question = connect(new URL("/", location.href)).ask("ask", [{}], place);
+            const outcome = await question.then(() => "answered", ({ message }) => message);
+            window.fetch = fetched;
+            return [asked, outcome];
+        }"""
+    )
+    assert outcome == "given up"
+    assert [address.rsplit("/", 1)[-1] for address in asked] == ["join"]
 
 
 # Everybody's page

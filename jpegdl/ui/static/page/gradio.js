@@ -88,7 +88,10 @@ async function answer(address, settings) {
     if (settings.signal?.aborted) throw settings.signal.reason;
     throw new Lost(error.message);
   }
-  const body = await response.json().catch(() => ({}));
+  const body = await response.json().catch(() => {
+    settings.signal?.throwIfAborted(); // given up while the answer came: it is no empty answer
+    return {};
+  });
   if (response.ok) return body;
   const sentence = typeof body.detail === "string" ? body.detail : (body.error ?? null);
   if (response.status === 429 || response.status === 503) throw new Busy(sentence ?? "The server is busy.");
