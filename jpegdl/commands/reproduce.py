@@ -43,12 +43,12 @@ def add(commands: Commands) -> None:
 
 def _reproduce(arguments: argparse.Namespace) -> None:
     planned = [_adapted(cell, arguments) for cell in cells(arguments.table, arguments.only, arguments.data)]
-    todo = dict(_plan(planned, arguments))
-    if arguments.plan or not todo:
+    unfinished = dict(_plan(planned, arguments))
+    if arguments.plan or not unfinished:
         return
     arguments.runs.mkdir(parents=True, exist_ok=True)
     with _alone(arguments.runs) as held:
-        failed = [cell.recipe.name for cell in _train(todo, arguments, held)]
+        failed = [cell.recipe.name for cell in _train(unfinished, arguments, held)]
     if failed:
         raise ValueError(f"{', '.join(failed)} failed; see above or their logs in {arguments.runs}, then start again")
 
@@ -78,13 +78,13 @@ def _plan(planned: list[Cell], arguments: argparse.Namespace) -> Iterator[tuple[
     print(f"All that is left: {duration(total)} on {arguments.device}, one after the other.", flush=True)
 
 
-def _train(todo: dict[Cell, Cost], arguments: argparse.Namespace, held: int) -> Iterator[Cell]:
+def _train(unfinished: dict[Cell, Cost], arguments: argparse.Namespace, held: int) -> Iterator[Cell]:
     """Trains, records and rewrites the page after each cell; yields the cells that failed."""
     device = arguments.device
     shared = device.type == "cuda" and arguments.at_once != 1
     memory = int(_SHARE * torch.cuda.mem_get_info(device)[0]) if shared else 0
     at_once = (arguments.at_once or cpu_cores()) if shared else 1
-    by_name = {cell.recipe.name: cell for cell in todo}
+    by_name = {cell.recipe.name: cell for cell in unfinished}
     jobs = []
     for name, cell in by_name.items():
         if (arguments.runs / name).exists():  # trained before, not recorded
@@ -92,7 +92,7 @@ def _train(todo: dict[Cell, Cost], arguments: argparse.Namespace, held: int) -> 
             _record(name, arguments)
             continue
         log = arguments.runs / f"{name}.log" if shared else None
-        jobs.append(Job(name, _command(cell, arguments), todo[cell].memory, log))
+        jobs.append(Job(name, _command(cell, arguments), unfinished[cell].memory, log))
     done = run_jobs(jobs, memory=memory, at_once=at_once, held=held, started=_started)
     for job, status in done:
         if status == 0:
