@@ -7,6 +7,7 @@ import sys
 import torch
 
 from jpegdl.commands import attack, compare, evaluate, pack, prove, reproduce, results, tables, train
+from jpegdl.commands.memory import keep_freed_memory
 from jpegdl.pairs.cores import cpu_cores
 
 GROUPS = (train, pack, reproduce, evaluate, prove, attack, results, tables, compare)
@@ -14,6 +15,7 @@ GROUPS = (train, pack, reproduce, evaluate, prove, attack, results, tables, comp
 
 def main() -> int:
     arguments = parser().parse_args()
+    keep_freed_memory()
     # torch counts the machine's cores, a container may have fewer
     torch.set_num_threads(arguments.threads or min(torch.get_num_threads(), cpu_cores()))
     try:

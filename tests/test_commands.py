@@ -1,5 +1,7 @@
 """The command line where its user, not a data set or a pair, is at odds with it: values, pipes, signals, bad files."""
 
+import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -78,3 +80,31 @@ def test_train_names_a_damaged_test_picture_before_it_trains(tmp_path, capsys):
     assert command(*train) == 2
     assert capsys.readouterr().err.startswith(f"error: {victim} cannot be decoded as a picture")
     assert not (tmp_path / ".pair.training").exists()
+
+
+PAGES_TAKEN = """
+import resource, sys
+import numpy as np
+from jpegdl.commands.memory import keep_freed_memory
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+for _ in range(20):
+    np.ones(2**21)  # 16 MB
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
+def test_a_command_takes_memory_from_the_system_once_unless_its_user_has_set_it_otherwise():
+    def pages(way: str, **environment: str) -> int:
+        done = subprocess.run(
+            [sys.executable, "-c", PAGES_TAKEN, way], capture_output=True, cwd=Path(__file__).parents[1], check=True,
+            env={**os.environ, **environment},
+        )  # fmt: skip
+        return int(done.stdout)
+
+    each_time = pages("given back", MALLOC_MMAP_MAX_="65536")
+    if each_time == 0:
+        pytest.skip("this system does not count pages")
+    assert pages("kept") < each_time / 2
+    assert pages("kept", MALLOC_MMAP_MAX_="65536") > each_time * 0.9

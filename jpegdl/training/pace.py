@@ -101,12 +101,14 @@ def _seconds_a_picture(
     step(few)  # kernels are compiled and chosen
     guess = step(few) / len(few.inputs)
     count = max(len(few.inputs), min(len(first.inputs), int(_PATIENCE / guess)))
-    timed, times = _part(first, count), [0.0]
-    while sum(times) < _PATIENCE and len(times) <= _MOST:
+    timed = _part(first, count)
+    step(timed)  # the first of a size takes memory, and again chooses kernels
+    times = [step(timed)]
+    while sum(times) < _PATIENCE and len(times) < _MOST:
         times.append(step(timed))
     started, following = time.perf_counter(), next(batches, None)
     made = 0.0 if following is None else (time.perf_counter() - started) / len(following.inputs)
-    return made + statistics.median(times[1:]) / count, count
+    return made + statistics.median(times) / count, count
 
 
 def _part(batch: Batch, count: int) -> Batch:
