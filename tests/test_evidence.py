@@ -9,6 +9,7 @@ import pytest
 
 from jpegdl.analysis.results.evidence import evidence
 from jpegdl.analysis.results.findings import RunEvidence
+from jpegdl.analysis.results.report import results_markdown
 from jpegdl.pairs.card import PairCard, card_from_json
 from jpegdl.ui.about import about
 from jpegdl.ui.evidence import evidence_screen
@@ -121,3 +122,13 @@ def test_a_flaw_of_the_training_is_said_wherever_the_page_speaks_of_the_pair():
     assert flaw in evidence_screen(found, card.name)
     assert flaw in facts_of_test(found.runs[0])["sentences"]
     assert "Known flaw" not in about(run("cifar100-resnet32", AHEAD))
+
+
+def test_what_imagenet_taught_both_networks_beforehand_is_said_in_page_and_report():
+    scratch = run("cub50-resnet18", AHEAD)
+    tuned = replace(scratch, recipe=replace(scratch.recipe, start="imagenet"))
+    pets = replace(tuned, dataset=replace(tuned.dataset, name="pets"))
+    for card, sentence in ((tuned, "pictures of this data set too"), (pets, "21 of its 25 breeds of dogs")):
+        assert sentence in about(card)
+        assert sentence in results_markdown([card])
+    assert "start from ImageNet" not in results_markdown([scratch])

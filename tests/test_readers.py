@@ -344,6 +344,16 @@ def write_pets(folder: Path) -> None:
         (inner / "annotations" / f"{part}.txt").write_text("\n".join(lines) + "\n")
 
 
+def test_the_copy_of_pets_in_squares_of_512_pixels_is_called_so(tmp_path):
+    write_pets(tmp_path)
+    assert read_dataset("pets", tmp_path).title == "Oxford-IIIT Pet"
+    for picture in (tmp_path / "oxford-iiit-pet" / "images").iterdir():
+        Image.new("RGB", (512, 512)).save(picture)
+    copied = read_dataset("pets", tmp_path)
+    assert copied.title == "Oxford-IIIT Pet, 512 px re-encoded copy"
+    assert "squashed to 512 × 512 pixels" in copied.source
+
+
 def test_pets_has_the_official_test_part_and_a_tenth_of_trainval_as_validation(tmp_path):
     write_pets(tmp_path)
     dataset = read_dataset("pets", tmp_path)

@@ -181,6 +181,7 @@ DIFFERENCES: dict[str, dict] = {  # what defines a variation, beside its name
 }  # fmt: skip
 METHODS = ("additive_noise", "cubic", "straight_through")
 CONTROLS = ("clip_only", "quantize_only", "frozen", "standard_frozen", "zero_dc", "noop")
+TUNED = ("cub50", "pets", "flowers102")
 FIRST_TABLES = ("ones", "mean_absolute", "standard90")
 VARIATIONS = [name for name in RECIPES if name.rpartition("-")[2] in DIFFERENCES]
 
@@ -237,6 +238,7 @@ SETTINGS: dict[str, dict] = {
     "cub50-resnet18": FINE | {"dataset": "cub50", "architecture": "resnet18"},
     "cub50-efficientnet_lite0": FINE | FINE_TUNED | {"dataset": "cub50", "epochs": 30},
     "pets-efficientnet_lite0": FINE | FINE_TUNED | {"dataset": "pets", "epochs": 10},
+    "flowers102-efficientnet_lite0": FINE | FINE_TUNED | {"dataset": "flowers102", "epochs": 30},
 }
 
 
@@ -246,7 +248,7 @@ def test_there_is_a_row_for_each_cell_of_the_papers_tables_each_control_and_each
     controlled = [f"{data}-resnet18" for data in ("flowers17", "cub50", *FINE_DATA)] + ["cifar100-resnet32"]
     controls = {f"{base}-{control}" for base in controlled for control in CONTROLS}
     ours = {f"flowers17-resnet18-{method}" for method in (*METHODS, "first_relu")}
-    starts = {f"{data}-efficientnet_lite0-{tables}" for data in ("cub50", "pets") for tables in FIRST_TABLES}
+    starts = {f"{data}-efficientnet_lite0-{tables}" for data in TUNED for tables in FIRST_TABLES}
     rounds = {"imagenet-squeezenet1_1-rounds5"}
     assert set(RECIPES) == set(SETTINGS) | table6 | table7 | controls | ours | starts | rounds
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from torchvision.datasets import CIFAR100, Flowers102, Imagenette, OxfordIIITPet
 
+from jpegdl.pairs.pictures import Picture, Unreadable, read_picture
 from jpegdl.training.data import Dataset, Examples, to_examples
 from jpegdl.training.packs import cifar_packs
 from jpegdl.training.validation import SPLIT_SEED, TENTH, with_validation
@@ -95,13 +96,14 @@ def flowers102_trainval(folder: Path) -> Dataset:
 
 
 def pets(folder: Path) -> Dataset:
-    """Oxford-IIIT Pet as torchvision stores it, in oxford-iiit-pet."""
+    """Oxford-IIIT Pet as torchvision stores it, in oxford-iiit-pet, or a copy of it in squares."""
     parts = [_opened(OxfordIIITPet, folder, "oxford-iiit-pet", split=split) for split in ("trainval", "test")]
     everything, test = (to_examples(zip(part._images, part._labels, strict=True)) for part in parts)
     train, validation = with_validation(everything)
+    copied = all(_size(picture) == (512, 512) for picture in test.pictures[:50])
     return Dataset(
-        title="Oxford-IIIT Pet",
-        source="Parkhi et al. 2012",
+        title="Oxford-IIIT Pet" + (", 512 px re-encoded copy" if copied else ""),
+        source="Parkhi et al. 2012" + ("; pictures squashed to 512 × 512 pixels and compressed anew" if copied else ""),
         licence="CC BY-SA 4.0; no picture of it is distributed here",
         split=f"official; {TENTH}",
         class_names=tuple(parts[0].classes),
@@ -129,6 +131,14 @@ def _flowers102(split: str, train: Examples, validation: Examples, test: Example
         validation=validation,
         test=test,
     )
+
+
+def _size(picture: Picture) -> tuple[int, int]:
+    """Width and height; those of an unreadable file are nothing, which the check of the data set says in words."""
+    try:
+        return read_picture(picture).image.size
+    except Unreadable:
+        return (0, 0)
 
 
 def _joined(parts: Iterable[Examples]) -> Examples:

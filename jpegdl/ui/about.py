@@ -7,13 +7,11 @@ from typing import Any, NamedTuple
 from jpegdl.analysis.results.paper import PAPER
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import ARMS
+from jpegdl.pairs.imagenet import seen_before
 from jpegdl.ui.rendering import render
 from jpegdl.ui.trays import ASSETS
 
 ARM_NAMES = {"baseline": "Baseline", "jpegdl": "JPEG-DL"}
-
-# Data sets of which ImageNet's training set holds pictures, some or all.
-_SEEN_IN_IMAGENET = ("cub50", "cub200", "stanford_dogs", "imagenette", "imagenet")
 
 
 class Licence(NamedTuple):
@@ -66,8 +64,7 @@ def _start(card: PairCard) -> tuple[str, str]:
     """What both networks began with, and what that does to their accuracies."""
     if card.recipe.start == "scratch":
         return "random", "the same for both networks"
-    overlap = "; ImageNet holds pictures of this data set too, so both accuracies are optimistic"
-    return "ImageNet’s", "the same for both networks" + overlap * (card.dataset.name in _SEEN_IN_IMAGENET)
+    return "ImageNet’s", "; ".join(filter(None, ("the same for both networks", seen_before(card))))
 
 
 def _layer(card: PairCard) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.comparison import Comparison
 from jpegdl.pairs.facts import Part
+from jpegdl.pairs.imagenet import seen_before
 
 __all__ = ["format_p", "results_markdown", "robustness_markdown", "verdict"]
 
@@ -125,10 +126,13 @@ def _training(card: PairCard) -> str:
     recipe, arms = card.recipe, card.training
     where = {f"{arms[arm].device}, {arms[arm].threads} threads" for arm in ARMS}
     each = {arm: "" if len(where) == 1 else f" on {arms[arm].device}, {arms[arm].threads} threads" for arm in ARMS}
+    seen = seen_before(card)
     minutes = ", ".join(f"{_ARM_NAMES[arm]} {arms[arm].seconds / 60:.0f} min{each[arm]}" for arm in ARMS)
     return (
         f"Data: {card.dataset.split}. Training: {recipe.epochs} epochs of {card.dataset.pictures.train} "
         f"pictures, batch {recipe.batch_size}{''.join(f', {one}' for one in where if len(where) == 1)} ({minutes}). "
-        f"Departures from the recipe: {'; '.join(departures(card)) or 'none'}.\n\n"
+        f"Departures from the recipe: {'; '.join(departures(card)) or 'none'}."
+        + (f" The networks start from ImageNet's weights; {seen}." if seen else "")
+        + "\n\n"
         + "".join(f"**{flaw}**\n\n" for flaw in card.flaws)
     )
