@@ -6,11 +6,11 @@ from functools import cache
 
 import numpy as np
 import torch
-from scipy.stats import fisher_exact
 from torch import Tensor, nn
 
 from jpegdl.analysis.attacks import art_modules, fgsm, look, pgd, pgd_last, smooth_backward, square, straight_through
 from jpegdl.codec.layer import JPEGLayer
+from jpegdl.pairs.chances import fisher
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier
 from jpegdl.pairs.evaluate import compare, logits, paired_counts
@@ -165,7 +165,7 @@ def _leaves_fewer(first: RobustAccuracy, second: RobustAccuracy) -> bool:
     if of_one == of_other:
         return one < other
     fewer = one * of_other < other * of_one
-    return fewer and fisher_exact([[one, of_one - one], [other, of_other - other]]).pvalue < CLEAR
+    return fewer and fisher((one, other), (of_one, of_other)) < CLEAR
 
 
 def _left(row: RobustAccuracy) -> int:

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from scipy.stats import binomtest
-
+from jpegdl.pairs.chances import mcnemar, wilson
 from jpegdl.pairs.classifier import Arm
 
 
@@ -34,11 +33,9 @@ class Comparison:
 
     def interval(self, arm: Arm) -> tuple[float, float]:
         """Wilson's 95 % interval of the accuracy, shares 0..1."""
-        low, high = binomtest(self.correct(arm), self.n).proportion_ci(0.95, method="wilson")
-        return float(low), float(high)
+        return wilson(self.correct(arm), self.n)
 
     @property
     def p_value(self) -> float:
         """Exact McNemar test, two-sided: are the pictures that only one arm got right split evenly?"""
-        discordant = self.only_baseline + self.only_jpegdl
-        return float(binomtest(self.only_jpegdl, discordant).pvalue) if discordant else 1.0
+        return mcnemar(self.only_baseline, self.only_jpegdl)

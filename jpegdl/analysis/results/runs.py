@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass
 from statistics import mean, stdev
 from typing import Any
 
-from scipy.stats import fisher_exact, ttest_1samp
-
 from jpegdl.analysis.results.paper import (
     CONTROLS,
     DATA,
@@ -19,6 +17,7 @@ from jpegdl.analysis.results.paper import (
     network_of,
 )
 from jpegdl.pairs.card import PairCard
+from jpegdl.pairs.chances import fisher, t_test
 from jpegdl.pairs.classifier import Arm
 from jpegdl.pairs.comparison import Comparison
 from jpegdl.pairs.facts import Part
@@ -80,7 +79,7 @@ class Effect:
         """Paired t test of the seeds' differences against 0; None for fewer than three or for equal differences."""
         if len(self.points) < 3 or len(set(self.points)) == 1:
             return None
-        return float(ttest_1samp(self.points, 0.0).pvalue)
+        return t_test(self.points)
 
     @property
     def direction(self) -> int:
@@ -136,9 +135,8 @@ def ahead_of(first: TrainedRun, second: TrainedRun) -> Effect:
 def unpaired(first: Comparison, second: Comparison) -> tuple[float, float]:
     """Points by which the JPEG-DL side of `first` is ahead of that of `second`, and Fisher's exact p, two-sided."""
     right = first.correct("jpegdl"), second.correct("jpegdl")
-    table = [[right[0], first.n - right[0]], [right[1], second.n - right[1]]]
     difference = 100 * (right[0] * second.n - right[1] * first.n) / (first.n * second.n)
-    return difference, float(fisher_exact(table).pvalue)
+    return difference, fisher(right, (first.n, second.n))
 
 
 def points(counts: Comparison) -> float:
