@@ -48,7 +48,8 @@ def tables(pair: ModelPair, upload: Chosen | None = None) -> str:
             legend(
                 "heat",
                 log_ticks(scales[2]),
-                "Hardness α·q²: near 0.7 values pass almost unchanged; from 10, and far below 0.7, they are rounded.",
+                f"Hardness α·q²: how strictly a step q rounds. α, here {_alpha(pair)}, is not trained. Near 0.7 "
+                "values pass almost unchanged; from 10, and far below 0.7, they are rounded.",
             ),
         ],
         groups=[
@@ -80,6 +81,12 @@ def tables(pair: ModelPair, upload: Chosen | None = None) -> str:
             )
         ],
     )
+
+
+def _alpha(pair: ModelPair) -> str:
+    """One number, or from the least to the largest where it goes with the step."""
+    ends = dict.fromkeys(short_number(value) for value in (pair.alphas[0].min(), pair.alphas[0].max()))
+    return " to ".join(ends)
 
 
 __all__ = ["tables"]
