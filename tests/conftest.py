@@ -10,7 +10,8 @@ from PIL import Image
 
 from jpegdl.server.environment import prepare_environment
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")  # torch, where several test runs share a machine
+# torch: one thread where the tests run in several processes, two where several test runs share a machine
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 prepare_environment()  # as app.py does: no telemetry, and a private folder for uploads
 
 if DEVICE := os.environ.get("JPEGDL_TEST_DEVICE"):  # benchmarks/gpu.py: where pairs lie that are given no place

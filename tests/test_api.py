@@ -185,6 +185,7 @@ def test_what_is_no_file_that_was_sent_is_refused_in_one_sentence(client, sent, 
         (f"{get_upload_folder()}/0123/swept.png", "can no longer be read; upload the picture again"),
         ("http://127.0.0.1:1/a.png", "fetches nothing from other servers"),
     ],
+    ids=["outside", "a name alone", "in the upload folder", "on another server"],
 )
 def test_a_file_object_without_its_file_is_refused_in_one_sentence(server, path, sentence):
     """As another program than gradio_client may send it, which uploads what it names."""

@@ -10,6 +10,7 @@ from unicodedata import normalize
 import pytest
 
 from jpegdl.analysis import attacks, suites
+from jpegdl.analysis.results.paper import PAPER
 from jpegdl.analysis.results.robustness import MANY_STEPS
 from jpegdl.codec import color, dct, quantizer, variants
 from jpegdl.codec.featurelayer import FeatureJPEGLayer
@@ -108,7 +109,9 @@ def test_the_stated_controls_are_the_recipes():
 
 def test_the_stated_splits_of_flowers_are_the_recipes():
     assert "Flowers-102 by named splits" in TEXT
-    flowers = {r.dataset: r.architecture for r in RECIPES.values() if r.dataset.startswith("flowers102")}
+    flowers = {
+        r.dataset: r.architecture for r in (RECIPES[name] for name in PAPER) if r.dataset.startswith("flowers102")
+    }
     assert {d for d in flowers if flowers[d] == "efficientformer_l1"} == {"flowers102-trainval"}
     assert set(flowers) == {"flowers102-authors", "flowers102-trainval"}
 

@@ -7,15 +7,15 @@ read one. It runs in a forked child: what runs there takes no lock that another 
 
 import os
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Protocol, TypeVar
 
-ON_ZEROGPU = os.environ.get("SPACES_ZERO_GPU") == "true" and find_spec("spaces") is not None
+try:
+    if ON_ZEROGPU := os.environ.get("SPACES_ZERO_GPU") == "true":
+        import spaces
+except ImportError:  # not a Space, whatever the variable says
+    ON_ZEROGPU = False
 
-if ON_ZEROGPU:
-    import spaces
-
-    # A visitor's seconds are not for compiling; for one picture PyTorch is fast enough
+if ON_ZEROGPU:  # a visitor's seconds are not for compiling; for one picture PyTorch is fast enough
     os.environ.setdefault("JPEGDL_KERNEL", "off")
 
 
