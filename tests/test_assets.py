@@ -32,9 +32,10 @@ def test_files_captions_and_licences_name_the_same_pictures():
 def test_every_licence_row_names_author_source_change_and_links_a_free_licence(row):
     _, shows, author, licence, source, changed = row
     assert re.fullmatch(
-        r"\[(CC0|CC BY|CC BY-SA|GPL)[ -][\w.-]+\]\(https://(creativecommons|www\.gnu)\.org/\S+\)", licence
+        r"\[(CC0|CC BY|CC BY-SA|GPL|Public Domain Mark)[ -][\w.-]+\]\(https://(creativecommons|www\.gnu)\.org/\S+\)",
+        licence,
     )
-    assert re.search(r"\d+\.\d+", source), "the source's version is missing"
+    assert re.search(r"\d+\.\d+|at [0-9a-f]{8}\b", source), "the source's version or commit is missing"
     assert all((shows, author, source, changed))
 
 

@@ -181,7 +181,7 @@ DIFFERENCES: dict[str, dict] = {  # what defines a variation, beside its name
 }  # fmt: skip
 METHODS = ("additive_noise", "cubic", "straight_through")
 CONTROLS = ("clip_only", "quantize_only", "frozen", "standard_frozen", "zero_dc", "noop")
-TUNED = ("cub50", "pets", "flowers102")
+TUNED = ("cub50", "pets", "flowers102-authors")
 FIRST_TABLES = ("ones", "mean_absolute", "standard90")
 VARIATIONS = [name for name in RECIPES if name.rpartition("-")[2] in DIFFERENCES]
 
@@ -238,7 +238,7 @@ SETTINGS: dict[str, dict] = {
     "cub50-resnet18": FINE | {"dataset": "cub50", "architecture": "resnet18"},
     "cub50-efficientnet_lite0": FINE | FINE_TUNED | {"dataset": "cub50", "epochs": 30},
     "pets-efficientnet_lite0": FINE | FINE_TUNED | {"dataset": "pets", "epochs": 10},
-    "flowers102-efficientnet_lite0": FINE | FINE_TUNED | {"dataset": "flowers102", "epochs": 20},
+    "flowers102-authors-efficientnet_lite0": FINE | FINE_TUNED | {"dataset": "flowers102-authors", "epochs": 20},
 }
 
 

@@ -4,7 +4,9 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -97,4 +99,5 @@ def storm(client: httpx.Client, count: int, seed: int = 0) -> Counter[int]:
     """How often each status came. Raises what httpx raises if the server does not answer one."""
     dependencies = client.get("/config").json()["dependencies"]
     names = [item["api_name"] for item in dependencies if item["api_name"]]
-    return Counter(send(client, request) for request in forged_requests(count, names, len(dependencies), seed))
+    with ThreadPoolExecutor(4) as senders:
+        return Counter(senders.map(partial(send, client), forged_requests(count, names, len(dependencies), seed)))
