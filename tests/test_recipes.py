@@ -238,7 +238,7 @@ SETTINGS: dict[str, dict] = {
     "cub50-resnet18": FINE | {"dataset": "cub50", "architecture": "resnet18"},
     "cub50-efficientnet_lite0": FINE | FINE_TUNED | {"dataset": "cub50", "epochs": 30},
     "pets-efficientnet_lite0": FINE | FINE_TUNED | {"dataset": "pets", "epochs": 10},
-    "flowers102-authors-efficientnet_lite0": FINE | FINE_TUNED | {"dataset": "flowers102-authors", "epochs": 20},
+    "flowers102-authors-efficientnet_lite0": FINE | FINE_TUNED | {"dataset": "flowers102-authors", "epochs": 15},
 }
 
 

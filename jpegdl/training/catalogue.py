@@ -167,7 +167,7 @@ def _rows() -> Iterator[Recipe]:
     yield from (flowers17, cub50)
     fine_tuned = (
         replace(_FINE, architecture="timm:tf_efficientnet_lite0", dataset=dataset, epochs=epochs, **_FINE_TUNING)
-        for dataset, epochs in (("cub50", 30), ("pets", 10), ("flowers102-authors", 20))
+        for dataset, epochs in (("cub50", 30), ("pets", 10), ("flowers102-authors", 15))
     )
     yield from _variations(fine_tuned, _FIRST_TABLES)
     yield _row(_IMAGENET, dataset="imagenette")
