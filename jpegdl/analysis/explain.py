@@ -29,9 +29,10 @@ class Explained:
         """(len(classes), h, w) at the stage's own resolution, >= 0, in the library's raw units."""
         features = self._features.detach().float()
         gradients = self._gradients(classes)
-        low, high = gradients.flatten(2).aminmax(dim=2)
-        if torch.equal(low, high):  # all cells count the same, as before an average pool: a sum over them is a product
-            weights = features[0, 0].numel() * _weights_of_a_cell(features[0].sum((1, 2)), low)
+        one = gradients[..., :1, :1]
+        if torch.equal(gradients, one.expand_as(gradients)):
+            # All cells count the same, as before an average pool: a sum over them is a product.
+            weights = features[0, 0].numel() * _weights_of_a_cell(features[0].sum((1, 2)), one[..., 0, 0])
         else:
             arrays = features.cpu().numpy(), gradients.cpu().numpy()
             weights = torch.from_numpy(_library().get_cam_weights(None, None, None, None, *arrays)).to(features.device)
