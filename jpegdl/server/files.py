@@ -17,12 +17,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 PREFIX = "jx"
 TYPES = {
     ".css": "text/css; charset=utf-8",
+    ".jpg": "image/jpeg",
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
     ".mjs": "text/javascript; charset=utf-8",
     ".png": "image/png",
     ".svg": "image/svg+xml",
-    ".webp": "image/webp",
     ".woff2": "font/woff2",
 }
 _YEAR = "public, max-age=31536000, immutable"

@@ -58,13 +58,11 @@ def offered(card: PairCard) -> dict[str, Example]:
 
 
 def best_shown_first(cards: Mapping[str, PairCard]) -> list[str]:
-    """Names of the pairs: those with pictures picked for them, those with large pictures; the first is what opens."""
-
-    def order(name: str) -> tuple[bool, int, str]:
-        has_picked = any(example.pair for example in offered(cards[name]).values())
-        return not has_picked, -cards[name].input_size, name
-
-    return sorted(cards, key=order)
+    """Names of the pairs in the order in which pictures are picked for them; the first is what opens. Others follow."""
+    order = list(dict.fromkeys(example.pair for example in examples() if example.pair))
+    return sorted(
+        cards, key=lambda name: (order.index(pair) if (pair := cards[name].name) in order else len(order), name)
+    )
 
 
 def tray_facts(card: PairCard, addresses: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
@@ -87,17 +85,20 @@ def tray_facts(card: PairCard, addresses: Mapping[str, str]) -> dict[str, list[d
 def tray_files(cards: Mapping[str, PairCard]) -> dict[str, bytes]:
     """Small copies of all pictures that are offered with one of these pairs, by file name."""
     wanted = {example for card in cards.values() for example in offered(card).values()}
-    return {file_name(example, size): _small(example, size) for example in wanted for size in (_THUMB, _LARGE)}
+    return {file_name(example, size): data for example in wanted for size, data in _small(example).items()}
 
 
 def file_name(example: Example, size: int) -> str:
-    return f"trays/{examples().index(example)}-{size}.webp"
+    return f"trays/{examples().index(example)}-{size}.jpg"
 
 
 @cache
-def _small(example: Example, size: int) -> bytes:
-    picture = example.image()
-    picture.thumbnail((size, size), Image.Resampling.BILINEAR)
-    file = io.BytesIO()
-    picture.save(file, "WEBP", quality=80, method=2)
-    return file.getvalue()
+def _small(example: Example) -> dict[int, bytes]:
+    """Both copies by size. JPEG, because all of them are made while the server starts: WebP takes twice as long."""
+    picture, copies = example.image(), {}
+    for size in (_LARGE, _THUMB):
+        picture.thumbnail((size, size), Image.Resampling.BILINEAR)
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=82)
+        copies[size] = file.getvalue()
+    return copies

@@ -14,7 +14,7 @@ DIFFERENT = 24  # pictures; a class has some of its own and the examples
 
 
 def users_table(folder: Path, count: int) -> str:
-    sent = pictures(min(count, DIFFERENT))
+    sent = list(pictures(min(count, DIFFERENT)))
     with running(folder) as app:
         before = megabytes(app.process), descriptors(app.process)
         with ThreadPoolExecutor(count) as pool:

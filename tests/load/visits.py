@@ -3,6 +3,7 @@
 import io
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,17 +27,16 @@ class Visit:
     error: str | None = None
 
 
-def pictures(count: int) -> list[bytes]:
-    """Different pictures: the examples, and cut-outs of them."""
+def pictures(count: int) -> Iterator[bytes]:
+    """Different pictures: the examples, each with a patch in its middle that numbers it."""
     paths = sorted(EXAMPLES.glob("*.jpg"))
-    made = []
     for number in range(count):
         image = Image.open(paths[number % len(paths)]).convert("RGB")
-        cut = 3 * (number // len(paths))
+        left, top = image.width // 2 - 8, image.height // 2 - 8
+        image.paste((number % 16 * 16, number // 16 % 16 * 16, number // 256 * 6), (left, top, left + 16, top + 16))
         file = io.BytesIO()
-        image.crop((cut, cut, image.width, image.height)).save(file, "JPEG", quality=92)
-        made.append(file.getvalue())
-    return made
+        image.save(file, "JPEG", quality=92)
+        yield file.getvalue()
 
 
 def visit(url: str, picture: bytes, pair: str) -> Visit:
