@@ -49,7 +49,7 @@ export const TEXTS = {
   testLink: "Test set",
   right: "right",
   wrong: "wrong",
-  same: { both: "Same answer, both right", none: "Same answer, both wrong", unknown: "Same answer" },
+  same: { both: "Both are right", none: "Same answer, both wrong", unknown: "Same answer" },
   different: {
     baseline: "Only the baseline is right",
     jpegdl: "Only JPEG-DL is right",
