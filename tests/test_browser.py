@@ -327,7 +327,7 @@ def test_a_busy_and_a_lost_server_are_told_in_words_and_one_tap_tries_again(open
 
 def test_a_place_in_the_queue_is_told_and_can_be_given_up(open_page):
     page = open_page()
-    pair = facts(page)[-1]
+    pair = facts(page)[0]  # of 224 pixels: ten of its pictures at an early stage take seconds
     stage, keys = pair["stages"][1], [example["key"] for example in pair["examples"]]
     page.evaluate(
         """([pair, stage, keys]) => {
