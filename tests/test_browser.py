@@ -4,10 +4,12 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Route, expect, sync_playwright
 
@@ -15,6 +17,7 @@ from jpegdl.server.uploads import NOT_A_PICTURE
 from tests.conftest import EXAMPLES
 from tests.running import SECONDS, App, shared_app
 from tests.tiny import smooth_picture
+from tests.visitors import Visitor, fn_index
 
 pytestmark = pytest.mark.browser
 
@@ -325,38 +328,34 @@ def test_a_busy_and_a_lost_server_are_told_in_words_and_one_tap_tries_again(open
     expect(page.locator(".jx-caption")).to_have_text("waves.png")
 
 
-def test_a_place_in_the_queue_is_told_and_can_be_given_up(open_page):
+def test_a_place_in_the_queue_is_told_and_can_be_given_up(app, open_page):
     page = open_page()
-    pair = facts(page)[0]  # of 224 pixels: ten of its pictures at an early stage take seconds
-    stage, keys = pair["stages"][1], [example["key"] for example in pair["examples"]]
-    page.evaluate(
-        """([pair, stage, keys]) => {
-            const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
-            const name = loaded.find((name) => name.endsWith("page/gradio.js"));
-            const signal = new AbortController().signal;
-            window.waiting = new Set();
-            window.others = import(name).then(({ connect }) => Promise.all(keys.map((picture, number) =>
-                connect(new URL("/", location.href)).ask(
-                    "ask",
-                    [{ number, pair, picture, stage, true: null, quantizer: "all levels", file: null }],
-                    { signal, onPlace: () => window.waiting.add(number) },
-                ),
-            )));
-        }""",
-        [pair["name"], stage, keys[:10]],
-    )
-    page.wait_for_function("window.waiting?.size === 10")  # all have a place before this page asks for one
-    address = f"pair={pair['name']}&picture={keys[10]}&stage={stage}&quantizer=all levels"
-    page.evaluate("address => { location.hash = address; }", address)
-    expect(page.locator(".jx-message")).to_contain_text(re.compile("before yours|is next"))
-    page.get_by_role("button", name="Stop waiting").click()
-    expect(page.locator(".jx-message")).to_contain_text("The picture is kept")
-    expect(page.locator(".jx-strip")).to_contain_text("Old result")
-    answers = page.evaluate("window.others")
-    assert [answer["number"] for answer in answers] == list(range(10))
+    pair = facts(page)[0]  # of 224 pixels: thirty runs take seconds
+    keys, stages = [example["key"] for example in pair["examples"]], pair["stages"][:3]
+    asked = {"pair": pair["name"], "true": None, "quantizer": "all levels", "file": None}
+    with httpx.Client(base_url=app.url, timeout=SECONDS) as client, ThreadPoolExecutor(30) as pool:
+        others = [Visitor(client, patience=SECONDS) for _ in range(30)]
+        for number, visitor in enumerate(others):
+            state = asked | {"number": number, "picture": keys[number % 10], "stage": stages[number // 10]}
+            assert visitor.join(fn_index(client, "ask"), [state]).status_code == 200
+        answers = [pool.submit(completed, visitor) for visitor in others]  # runs begin when somebody reads
+        address = f"pair={pair['name']}&picture={keys[10]}&stage={stages[0]}&quantizer=all levels"
+        page.evaluate("address => { location.hash = address; }", address)
+        expect(page.locator(".jx-message")).to_contain_text(re.compile("before yours|is next"))
+        page.get_by_role("button", name="Stop waiting").click()
+        expect(page.locator(".jx-message")).to_contain_text("The picture is kept")
+        expect(page.locator(".jx-strip")).to_contain_text("Old result")
+        assert [answer.result() for answer in answers] == list(range(30))
     page.get_by_role("button", name="Try again").click()
     wait_for_result(page)
     expect(page.locator(".jx-message")).to_be_hidden()
+
+
+def completed(visitor: Visitor) -> int:
+    """The number of the result that a visitor waits for."""
+    message = next(message for message in visitor.messages() if message["msg"] == "process_completed")
+    number: int = message["output"]["data"][0]["number"]
+    return number
 
 
 def test_a_question_given_up_while_its_answer_comes_asks_for_nothing_more(open_page):

@@ -48,11 +48,19 @@ def pixels(address: str) -> np.ndarray:
     return np.asarray(picture)
 
 
-def test_both_pictures_are_lossless_and_only_what_is_shown_is_cut_off(pair, found):
+@pytest.mark.parametrize(("noise", "relative"), [(0.01, True), (2.0, False)])
+def test_both_pictures_are_lossless_and_only_what_is_shown_is_cut_off(pair, found, noise, relative):
+    """The reconstruction comes as its change, modulo 256, where that is the smaller file."""
+    changed = found.square.transpose(2, 0, 1) / 255 + noise * np.random.default_rng(0).uniform(
+        -1, 1, (3, *found.square.shape[:2])
+    )
+    found = replace(found, compression=replace(found.compression, reconstruction=changed.astype(np.float32)))
     pictures = payload(pair, found)["pictures"]
+    assert pictures["relative"] == relative
     assert np.array_equal(pixels(pictures["given"]), found.square)
-    levels = np.rint(np.clip(found.reconstruction.astype(float), 0, 1) * 255).transpose(1, 2, 0)
-    assert np.array_equal(pixels(pictures["reconstruction"]), levels)
+    levels = np.rint(np.clip(found.reconstruction.astype(float), 0, 1) * 255).transpose(1, 2, 0).astype(np.uint8)
+    sent = pixels(pictures["reconstruction"])
+    assert np.array_equal(sent + found.square if relative else sent, levels)
 
 
 def test_every_number_is_there_to_four_digits_and_all_of_it_is_json(pair, found):

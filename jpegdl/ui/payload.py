@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -30,24 +30,30 @@ class Pictures:
 
     given: str
     reconstruction: str  # cut off at black and white
+    relative: bool  # the reconstruction minus what was given, modulo 256, instead of itself
 
 
 def encode_pictures(answer: Answer) -> Pictures:
     """Both lossless, as WebP: for 224 pixels its fastest setting takes 1.5 ms and makes files a quarter smaller than
     PNG's, which takes 4 ms. The next one takes 6 ms and saves another tenth to a quarter, so it is used on busy
-    pictures only, which else would take more than BUDGET together."""
-    pictures = [Image.fromarray(answer.square), display_picture(answer.reconstruction)]
-    files = [_webp(picture, 0) for picture in pictures]
+    pictures only, which else would take more than BUDGET together. Where the layer changes little, the change takes a
+    seventh of what the reconstruction would."""
+    given, shown = answer.square, np.asarray(display_picture(answer.reconstruction))
+    files = [_webp(given, 0), _webp(shown - given, 0)]
+    relative = len(files[1]) < len(files[0])
+    pictures = [given, shown - given if relative else shown]
+    if not relative:
+        files[1] = _webp(shown, 0)
     for index in sorted((0, 1), key=lambda index: -len(files[index])):
         if sum(map(len, files)) > BUDGET:
             files[index] = min(files[index], _webp(pictures[index], 1), key=len)
-    given, reconstruction = (f"data:image/webp;base64,{base64.b64encode(file).decode('ascii')}" for file in files)
-    return Pictures(given, reconstruction)
+    addresses = [f"data:image/webp;base64,{base64.b64encode(file).decode('ascii')}" for file in files]
+    return Pictures(addresses[0], addresses[1], relative)
 
 
-def _webp(picture: Image.Image, method: int) -> bytes:
+def _webp(pixels: NDArray[np.uint8], method: int) -> bytes:
     file = io.BytesIO()
-    picture.save(file, "webp", lossless=True, quality=0, method=method)
+    Image.fromarray(pixels).save(file, "webp", lossless=True, quality=0, method=method)
     return file.getvalue()
 
 
@@ -77,7 +83,7 @@ def result_payload(
         },
         "size": len(answer.square),
         "crop": crop(*upright, pair.card.input_size, pair.card.short_side)._asdict(),
-        "pictures": {"given": pictures.given, "reconstruction": pictures.reconstruction},
+        "pictures": asdict(pictures),
         "probabilities": {arm: short(answer.probabilities[arm]) for arm in ARMS},
         "maps": {
             "stage": answer.stage,

@@ -67,7 +67,7 @@ def payload(*, size: int = 32, rows: int = 4, columns: int = 4, change: float = 
         "state": {"pair": "pair", "picture": "example:one", "true": 0, "stage": "last", "quantizer": "five levels"},
         "size": size,
         "crop": {"width": size, "height": size, "left": 0, "top": 0, "side": size},
-        "pictures": {"given": data_url(given), "reconstruction": data_url(reconstruction)},
+        "pictures": {"given": data_url(given), "reconstruction": data_url(reconstruction), "relative": False},
         "probabilities": PROBABILITIES,
         "maps": {
             "stage": "last",

@@ -106,6 +106,15 @@ def test_the_brightness_difference_has_the_colours_of_python_and_the_largest_fac
     assert f"×{gain}, to ±{128 // gain}" in cell.locator(".jxv-caption").inner_text()
 
 
+def test_a_reconstruction_that_is_sent_as_its_change_modulo_256_is_drawn_as_itself(open_viewer):
+    given, reconstruction = (np.asarray(picture) for picture in pictures(128, 90))
+    result = payload(size=128, change=90)
+    result["pictures"] |= {"reconstruction": data_url(Image.fromarray(reconstruction - given)), "relative": True}
+    page = open_viewer(result, style=FIXED)
+    seen = pixels(view(page, "given", "jpegdl").locator("canvas"))
+    assert (seen == reconstruction.repeat(2, axis=0).repeat(2, axis=1)).all()
+
+
 def test_a_difference_half_way_between_two_colours_takes_the_one_that_python_takes(open_viewer):
     result = payload(size=32)
     levels = (np.arange(1024) % 256).reshape(32, 32).astype(np.uint8)  # minus 128: -128..127, and 64 is half-way

@@ -19,6 +19,15 @@ async function decode(url, size) {
   return { canvas, bytes: context.getImageData(0, 0, size, size).data };
 }
 
+/** The picture that differs from `base` by `change`, modulo 256, in every byte but alpha. */
+function changed(base, { canvas, bytes: change }) {
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(canvas.width, canvas.height);
+  for (let i = 0; i < change.length; i++) image.data[i] = i % 4 === 3 ? 255 : (base[i] + change[i]) & 255;
+  context.putImageData(image, 0, 0);
+  return { canvas, bytes: image.data };
+}
+
 /** Brightness 0..255 of each pixel of RGBA bytes (ITU-R BT.601, as JPEG counts it). */
 function brightness(bytes) {
   const levels = new Float64Array(bytes.length / 4);
@@ -74,9 +83,8 @@ function blockMeans(levels, size) {
 
 /** Everything that the first row and the ground of the second are drawn from. */
 export async function decodePictures({ size, pictures }, palette) {
-  const [given, reconstruction] = await Promise.all(
-    [pictures.given, pictures.reconstruction].map((url) => decode(url, size)),
-  );
+  const [given, second] = await Promise.all([pictures.given, pictures.reconstruction].map((url) => decode(url, size)));
+  const reconstruction = pictures.relative ? changed(given.bytes, second) : second;
   const levels = { baseline: brightness(given.bytes), jpegdl: brightness(reconstruction.bytes) };
   return {
     size,
