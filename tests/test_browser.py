@@ -436,8 +436,9 @@ def test_the_keyboard_alone_chooses_a_picture_a_class_and_a_pair(open_page):
     page.keyboard.press("ArrowRight")
     wait_for_result(page)
     tab_to(".jx-settings select")
+    number = page.evaluate("document.body.dataset.number")
     page.keyboard.press("ArrowDown")
-    wait_for_result(page)
+    page.wait_for_function("number => document.body.dataset.number !== number", arg=number)  # the words follow
     assert page.url != before
     assert shown(page) == shown(open_page(page.url.replace(page.url.split("#")[0], "/")))
 
