@@ -27,7 +27,7 @@ $(wordlist 2,9,$(MAKECMDGOALS)): ; @:
 endif
 
 test: check  ## everything that must pass: check, then the tests
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/requirements-dev.installed  ## formatter, linter and types, without the tests
 	$(BIN)/ruff format --check .
