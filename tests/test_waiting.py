@@ -32,11 +32,11 @@ def app() -> Iterator[SimpleNamespace]:
 
     with gr.Blocks() as demo:
         word = gr.Textbox()
-        gr.Button().click(work, word, word, api_name="work", concurrency_id="networks", concurrency_limit=1)
+        gr.Button().click(work, word, word, api_name="compute", concurrency_id="networks", concurrency_limit=1)
     _, url, _ = serve(demo, seconds_per_analysis=0.1, server_port=unused_port(), prevent_thread_lock=True, quiet=True)
     limits = httpx.Limits(max_connections=None)
     with httpx.Client(base_url=url, timeout=30, limits=limits) as client, ThreadPoolExecutor(80) as pool:
-        yield SimpleNamespace(client=client, go=go, ran=ran, room=demo._queue, work=fn_index(client, "work"), pool=pool)
+        yield SimpleNamespace(client=client, go=go, ran=ran, room=demo._queue, work=fn_index(client, "compute"), pool=pool)
         go.set()
     demo.close(verbose=False)
 
@@ -224,8 +224,8 @@ def test_work_of_a_session_that_is_gone_is_skipped(app):
 
 def test_a_call_by_name_works_without_a_session(app):
     app.go.set()
-    event = app.client.post("/gradio_api/call/work", json={"data": ["hello"]}).json()["event_id"]
-    lines = app.client.get(f"/gradio_api/call/work/{event}").text.splitlines()
+    event = app.client.post("/gradio_api/call/compute", json={"data": ["hello"]}).json()["event_id"]
+    lines = app.client.get(f"/gradio_api/call/compute/{event}").text.splitlines()
     assert lines[-3:-1] == ["event: complete", 'data: ["hello"]'] or 'data: ["hello"]' in lines
 
 
@@ -260,7 +260,7 @@ def test_an_unknown_function_is_refused_in_a_sentence_and_one_line_of_the_log(ap
 
 
 def test_a_session_that_nobody_knows_is_404_and_one_line(app, capfd, caplog):
-    for path in ("queue/data?session_hash=nobody", "queue/data?session_hash=", "queue/data", "call/work/nobody"):
+    for path in ("queue/data?session_hash=nobody", "queue/data?session_hash=", "queue/data", "call/compute/nobody"):
         answer = app.client.get(f"/gradio_api/{path}")
         assert (answer.status_code, "load the page again" in answer.json()["detail"]) == (404, True)
     assert len(caplog.records) == 4
