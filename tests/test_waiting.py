@@ -36,7 +36,9 @@ def app() -> Iterator[SimpleNamespace]:
     _, url, _ = serve(demo, seconds_per_analysis=0.1, server_port=unused_port(), prevent_thread_lock=True, quiet=True)
     limits = httpx.Limits(max_connections=None)
     with httpx.Client(base_url=url, timeout=30, limits=limits) as client, ThreadPoolExecutor(80) as pool:
-        yield SimpleNamespace(client=client, go=go, ran=ran, room=demo._queue, work=fn_index(client, "compute"), pool=pool)
+        yield SimpleNamespace(
+            client=client, go=go, ran=ran, room=demo._queue, work=fn_index(client, "compute"), pool=pool
+        )
         go.set()
     demo.close(verbose=False)
 
