@@ -2,15 +2,19 @@
 
 import json
 from dataclasses import asdict, fields, is_dataclass, replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from jpegdl.analysis.results.evidence import evidence
+from jpegdl.analysis.results.evidence import Evidence
 from jpegdl.analysis.results.findings import RunEvidence
+from jpegdl.analysis.results.map_numbers import MapTable
 from jpegdl.analysis.results.report import results_markdown
 from jpegdl.pairs.card import PairCard, card_from_json
+from jpegdl.pairs.classifier import ARMS
 from jpegdl.ui.about import about
 from jpegdl.ui.evidence import evidence_screen
 from jpegdl.ui.evidence import test_facts as facts_of_test  # or pytest takes it for a test
@@ -21,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def only_run(card: PairCard) -> RunEvidence:
-    (found,) = evidence([card]).runs
+    (found,) = Evidence([card]).runs
     return found
 
 
@@ -40,7 +44,7 @@ def test_a_run_has_its_counts_with_intervals_and_chance_in_words():
 
 def test_a_control_says_what_part_of_the_difference_it_makes():
     cards = [run("flowers17-resnet18", (7, 29)), run("flowers17-resnet18-clip_only", (7, 21))]
-    whole, control = evidence(cards[:1], cards[1:]).runs
+    whole, control = Evidence(cards[:1], cards[1:]).runs
     assert [found.name for found in whole.controls] == ["flowers17-resnet18-clip_only"]
     assert whole.controls[0].sentence.startswith("The index limit alone: +1.4 of +2.2 points; no clear difference")
     assert (whole.shipped, control.shipped, control.controls) == (True, False, ())
@@ -61,9 +65,9 @@ def test_a_control_says_what_part_of_the_difference_it_makes():
 )
 def test_a_control_belongs_only_where_data_network_size_seed_and_baseline_are_the_same(other):
     whole = with_baseline(run("flowers17-resnet18", (7, 29)), loss=0.1)
-    assert evidence([whole], [other]).runs[0].controls == ()
+    assert Evidence([whole], [other]).runs[0].controls == ()
     same = with_baseline(run("flowers17-resnet18-clip_only", (7, 21)), loss=0.1)
-    assert len(evidence([whole], [same]).runs[0].controls) == 1
+    assert len(Evidence([whole], [same]).runs[0].controls) == 1
 
 
 def test_the_papers_figure_is_comparable_only_without_departures():
@@ -101,11 +105,12 @@ def test_attacks_without_their_checks_give_no_number():
 def test_everything_is_frozen_and_becomes_json():
     cards = [card_from_json(path.read_text(encoding="utf-8")) for path in sorted(ROOT.glob("checkpoints/*/pair.json"))]
     records = [card_from_json(path.read_text(encoding="utf-8")) for path in sorted(ROOT.glob("docs/results/*.json"))]
-    found = evidence(cards, records)
-    text = json.dumps(asdict(found), allow_nan=False)
+    found = Evidence(cards, records)
+    facts: list[Any] = [*found.runs, *found.maps.values(), *found.claims]
+    text = json.dumps([asdict(fact) for fact in facts], allow_nan=False)
     assert all(card.name in text for card in [*cards, *records])
     assert not any(mark in text for mark in ("**", "](", "| ", "</"))
-    seen: list[Any] = [found]
+    seen = [*facts]
     while seen:
         item = seen.pop()
         assert item.__dataclass_params__.frozen
@@ -114,10 +119,26 @@ def test_everything_is_frozen_and_becomes_json():
         seen += [value for value in values if is_dataclass(value)]
 
 
+def test_the_evidence_screen_has_the_numbers_of_the_maps_and_the_first_page_does_not_wait_for_them():
+    name = "cub50-efficientnet_lite0-mean_absolute"
+    card = card_from_json((ROOT / "checkpoints" / name / "pair.json").read_text(encoding="utf-8"))
+    found = Evidence([card])
+    facts_of_test(found.runs[0])
+    assert not {"maps", "claims"} & set(vars(found))  # not worked out yet
+    html = evidence_screen(found, name)
+    assert card.maps
+    study = MapTable(card.maps)
+    for arm in ARMS:
+        mean = np.nanmean(study.values("share", study.stages[-1], f"{arm} true"))
+        assert f"<td>{100 * mean:.1f}\u00a0%</td>" in html
+    assert found.maps[name].sentence in unescape(html)
+    assert "Not measured for this pair." in evidence_screen(Evidence([run("cub50-resnet18", LEVEL)]), "cub50-resnet18")
+
+
 def test_a_flaw_of_the_training_is_said_wherever_the_page_speaks_of_the_pair():
     flaw = "The first tables were computed with unequal weights."
     card = run("cifar100-resnet32", AHEAD, flaws=(flaw,))
-    found = evidence([card])
+    found = Evidence([card])
     assert flaw in about(card)
     assert flaw in evidence_screen(found, card.name)
     assert flaw in facts_of_test(found.runs[0])["sentences"]

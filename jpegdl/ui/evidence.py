@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from jpegdl.analysis.results.evidence import evidence
-from jpegdl.analysis.results.findings import Counted, Evidence, RunEvidence
+from jpegdl.analysis.results.evidence import Evidence
+from jpegdl.analysis.results.findings import Counted, MapNumber, Maps, RunEvidence
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import load_records
-from jpegdl.ui.rendering import points, render
+from jpegdl.ui.rendering import percent, points, render
 
 RECORDS = Path(__file__).parents[2] / "docs" / "results"  # cards of runs whose weights are not kept
 
@@ -19,7 +19,7 @@ _OUTCOME_NAMES = ("both right", "only the baseline right", "only JPEG-DL right",
 def gather_evidence(cards: Iterable[PairCard], records: Path = RECORDS) -> Evidence:
     """What is known about the pairs that are shown, and about the runs whose cards lie in `records`, as far as these
     can be read."""
-    return evidence(cards, load_records(records)[0])
+    return Evidence(cards, load_records(records)[0])
 
 
 def evidence_screen(found: Evidence, name: str) -> str:
@@ -30,14 +30,44 @@ def evidence_screen(found: Evidence, name: str) -> str:
         runs=ordered,
         shown=[run for run in ordered if run.shipped],
         current=next((run for run in found.runs if run.shipped and run.name == name), None),
+        maps=found.maps,
         claims=found.claims,
         counts_of=counts_of,
+        of_all_sizes=of_all_sizes,
+        map_cells=map_cells,
     )
 
 
 def counts_of(counted: Counted) -> list[tuple[str, str, int]]:
     """(key, name, number) of the four counts."""
     return [(key, name, getattr(counted, key)) for key, name in zip(OUTCOMES, _OUTCOME_NAMES, strict=True)]
+
+
+def of_all_sizes(maps: Maps) -> list[MapNumber]:
+    """The last stage's numbers over boxes of all sizes."""
+    last = maps.numbers[-1].stage
+    return [n for n in maps.numbers if n.stage == last and not n.size and n.value is not None]
+
+
+def map_cells(number: MapNumber) -> dict[str, str]:
+    """Texts for "baseline", "jpegdl" and "value" with its interval; a map that no network made has its value alone.
+
+    Shares in percent, their differences in points.
+    """
+    share = number.measure in ("share", "pointing")
+    plain = percent if share else _three_digits
+    networks = {
+        arm: "" if value is None else plain(value)
+        for arm, value in (("baseline", number.baseline), ("jpegdl", number.jpegdl))
+    }
+    shown = points if share and all(networks.values()) else plain
+    value, low, high = (shown(x) for x in (number.value, number.low, number.high) if x is not None)
+    return {**networks, "value": f"{value} [{low}, {high}]"}
+
+
+def _three_digits(value: float) -> str:
+    text = f"{value:.3f}".replace("-", "−")
+    return "0.000" if text == "−0.000" else text
 
 
 def test_facts(run: RunEvidence) -> dict[str, Any]:

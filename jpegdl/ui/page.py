@@ -13,7 +13,7 @@ from gradio.events import api
 
 from jpegdl.analysis.answers import Answers
 from jpegdl.analysis.request import Answer, Request
-from jpegdl.analysis.results.findings import Evidence
+from jpegdl.analysis.results.evidence import Evidence
 from jpegdl.pairs.checkpoints import CheckpointError, ModelPair
 from jpegdl.server.decoding import Decoded
 from jpegdl.server.environment import results_folder

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jpegdl.analysis.results.findings import Evidence
+from jpegdl.analysis.results.evidence import Evidence
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.server.uploads import Refused
 from jpegdl.ui.about import about

@@ -1,6 +1,7 @@
 """What is known about all runs, as plain data: the numbers of docs/results.md for the page."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 from jpegdl.analysis.results.claims import CLAIMS, verdict_on
 from jpegdl.analysis.results.controls import control_text, controls_of, limit_text
@@ -11,8 +12,8 @@ from jpegdl.analysis.results.findings import (
     ClaimItem,
     Control,
     Counted,
-    Evidence,
     Input,
+    Maps,
     PaperCell,
     RunEvidence,
     Share,
@@ -38,12 +39,28 @@ from jpegdl.pairs.comparison import Comparison
 from jpegdl.pairs.measured import FORMS, Grid, RobustAccuracy
 
 
-def evidence(pairs: Iterable[PairCard], records: Iterable[PairCard] = ()) -> Evidence:
-    """All runs, shipped pairs first. Raises ValueError for cards that `results_markdown` refuses."""
-    runs = gather(pairs, records)
-    return Evidence(
-        runs=tuple(_run(run, runs) for run in runs),
-        claims=tuple(
+class Evidence:
+    """All runs, shipped pairs first; each part is worked out when it is first asked for, as maps take a moment.
+
+    Raises ValueError for cards that `results_markdown` refuses.
+    """
+
+    def __init__(self, pairs: Iterable[PairCard], records: Iterable[PairCard] = ()) -> None:
+        self._gathered = gather(pairs, records)
+
+    @cached_property
+    def runs(self) -> tuple[RunEvidence, ...]:
+        return tuple(_run(run, self._gathered) for run in self._gathered)
+
+    @cached_property
+    def maps(self) -> dict[str, Maps]:
+        """What the study of maps of a shipped pair found, by the pair's name."""
+        shipped = (run.card for run in self._gathered if run.shipped)
+        return {card.name: maps_findings(card.maps) for card in shipped if card.maps}
+
+    @cached_property
+    def claims(self) -> tuple[ClaimEvidence, ...]:
+        return tuple(
             ClaimEvidence(
                 text=claim.text,
                 where=claim.where,
@@ -51,9 +68,8 @@ def evidence(pairs: Iterable[PairCard], records: Iterable[PairCard] = ()) -> Evi
                 items=tuple(ClaimItem(**vars(item)) for item in found),
             )
             for claim in CLAIMS
-            for found in [claim.find(runs)]
-        ),
-    )
+            for found in [claim.find(self._gathered)]
+        )
 
 
 def _run(run: TrainedRun, runs: Sequence[TrainedRun]) -> RunEvidence:
@@ -81,7 +97,6 @@ def _run(run: TrainedRun, runs: Sequence[TrainedRun]) -> RunEvidence:
         inputs=_inputs(grid) if grid else (),
         files=files_text(grid) if grid else "",
         attacks=_attacks(card.robustness) if card.robustness else None,
-        maps=maps_findings(card.maps) if card.maps else None,
     )
 
 

@@ -153,7 +153,6 @@ class RunEvidence:
     inputs: tuple[Input, ...]  # empty if not measured
     files: str  # a sentence on the .jpg files; empty if not measured
     attacks: Attacks | None
-    maps: Maps | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,11 +171,3 @@ class ClaimEvidence:
     where: str
     verdict: str
     items: tuple[ClaimItem, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """Everything at hand."""
-
-    runs: tuple[RunEvidence, ...]
-    claims: tuple[ClaimEvidence, ...]
