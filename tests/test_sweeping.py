@@ -3,11 +3,12 @@
 import asyncio
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from jpegdl.server.sweeping import FILE_SECONDS, SWEEP_SECONDS, sweep, sweeping
+from jpegdl.server.sweeping import FILE_SECONDS, SWEEP_SECONDS, repeating, sweep
 
 NAMES = ["hash/photo.jpg", "tmpabc123", "results/hash/facts.json", "results/a.png", "deep/er/still/b.png"]
 
@@ -53,12 +54,19 @@ def test_empty_folders_go_but_not_the_folder_itself(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_server_sweeps_while_it_runs():
-    swept = threading.Event()
+def test_the_server_sweeps_again_and_again_while_it_runs():
+    swept = []
+    twice = threading.Event()
+
+    def sweep_once() -> None:
+        swept.append(time.monotonic())
+        if len(swept) == 2:
+            twice.set()
 
     async def run() -> None:
-        async with sweeping(swept.set):
-            await asyncio.to_thread(swept.wait, 5)
+        async with repeating(sweep_once, 0.05):
+            await asyncio.to_thread(twice.wait, 5)
 
     asyncio.run(run())
-    assert swept.is_set()
+    assert len(swept) >= 2
+    assert swept[1] - swept[0] >= 0.05

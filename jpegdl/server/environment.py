@@ -3,16 +3,15 @@
 Imports neither of them.
 """
 
-import ctypes
 import getpass
 import os
-import platform
 import sys
 import tempfile
 from pathlib import Path
 
 from jpegdl.pairs.cores import cpu_cores
 from jpegdl.server.folders import make_private_folder, remove_folders_of_dead_runs
+from jpegdl.server.memory import limit_memory_arenas
 
 SETTINGS = {
     "GRADIO_ANALYTICS_ENABLED": "False",  # neither telemetry nor a version check
@@ -22,7 +21,6 @@ SETTINGS = {
     "GRADIO_ANALYTICS_MAX_EVENTS": "1000",
     "GRADIO_SSR_MODE": "False",  # on a Space this variable overrules launch(ssr_mode=False)
 }
-_M_ARENA_MAX = -8  # from glibc's malloc.h
 _folder: Path | None = None
 
 
@@ -57,7 +55,7 @@ def _set_what_is_not_set(folder: Path) -> None:
     )  # Gradio asks its own server whether it runs, through a proxy if one is set
     for name in ("no_proxy", "NO_PROXY"):
         os.environ[name] = ",".join(dict.fromkeys([*filter(None, os.environ.get(name, "").split(",")), *local]))
-    _limit_memory_arenas()
+    limit_memory_arenas()
 
 
 def _introduce_user(folder: Path) -> None:
@@ -75,13 +73,6 @@ def _introduce_user(folder: Path) -> None:
 def results_folder() -> Path:
     """Where result pictures go: inside Gradio's own folder, from which it serves a file where it lies, uncopied."""
     return prepare_environment() / "results"
-
-
-def _limit_memory_arenas() -> None:
-    """What MALLOC_ARENA_MAX=2 does, which must be set before the process starts: glibc keeps a heap per thread, up to
-    8 per core, and none of them gives decoded pictures back to the others."""
-    if platform.libc_ver()[0] == "glibc" and "MALLOC_ARENA_MAX" not in os.environ:
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 __all__ = ["prepare_environment", "results_folder"]

@@ -14,10 +14,11 @@ from jpegdl.server.environment import prepare_environment
 from jpegdl.server.files import PageFiles, ServeFiles
 from jpegdl.server.gaps import close_gaps
 from jpegdl.server.health import Health
+from jpegdl.server.memory import RELEASE_SECONDS, release_freed_memory
 from jpegdl.server.policy import headers
 from jpegdl.server.ports import free_port
 from jpegdl.server.stopping import run_until_stopped
-from jpegdl.server.sweeping import sweep, sweeping
+from jpegdl.server.sweeping import SWEEP_SECONDS, repeating, sweep
 from jpegdl.server.uploads import MAX_BYTES
 from jpegdl.server.waiting import WaitingRoom
 
@@ -89,7 +90,7 @@ def lifespan(demo: gr.Blocks, room: WaitingRoom) -> Callable[[object], contextli
     @contextlib.asynccontextmanager
     async def around(_app: object) -> AsyncIterator[None]:
         room.loop = asyncio.get_running_loop()
-        async with sweeping(sweep_once):
+        async with repeating(sweep_once, SWEEP_SECONDS), repeating(release_freed_memory, RELEASE_SECONDS):
             yield
 
     return around

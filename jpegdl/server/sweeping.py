@@ -36,13 +36,13 @@ def sweep(folder: Path, *, keep: Iterable[str] = (), now: float | None = None) -
 
 
 @contextlib.asynccontextmanager
-async def sweeping(sweep_once: Callable[[], object]) -> AsyncIterator[None]:
-    """`sweep_once` in a thread every SWEEP_SECONDS as long as the context lasts."""
+async def repeating(function: Callable[[], object], seconds: float) -> AsyncIterator[None]:
+    """`function` in a thread, now and every `seconds`, as long as the context lasts."""
 
     async def forever() -> None:
         while True:
-            await asyncio.to_thread(sweep_once)
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.to_thread(function)
+            await asyncio.sleep(seconds)
 
     task = asyncio.create_task(forever())
     try:
@@ -51,4 +51,4 @@ async def sweeping(sweep_once: Callable[[], object]) -> AsyncIterator[None]:
         task.cancel()
 
 
-__all__ = ["FILE_SECONDS", "SWEEP_SECONDS", "sweep", "sweeping"]
+__all__ = ["FILE_SECONDS", "SWEEP_SECONDS", "repeating", "sweep"]
