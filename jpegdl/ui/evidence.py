@@ -1,5 +1,6 @@
 """The Evidence screen: for all pairs and controls the numbers of docs/results.md, as tables on the page."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,13 @@ def counts_of(counted: Counted) -> list[tuple[str, str, int]]:
     return [(key, name, getattr(counted, key)) for key, name in zip(OUTCOMES, _OUTCOME_NAMES, strict=True)]
 
 
-def of_all_sizes(maps: Maps) -> list[MapNumber]:
-    """The last stage's numbers over boxes of all sizes."""
-    last = maps.numbers[-1].stage
-    return [n for n in maps.numbers if n.stage == last and not n.size and n.value is not None]
+def of_all_sizes(maps: Maps) -> dict[str, list[MapNumber]]:
+    """The last stage's numbers over boxes of all sizes, by measure in words."""
+    last, found = maps.numbers[-1].stage, defaultdict(list)
+    for number in maps.numbers:
+        if number.stage == last and not number.size and number.value is not None:
+            found[number.meaning].append(number)
+    return found
 
 
 def map_cells(number: MapNumber) -> dict[str, str]:
