@@ -132,7 +132,10 @@ def test_the_evidence_screen_has_the_numbers_of_the_maps_and_the_first_page_does
         mean = np.nanmean(study.values("share", study.stages[-1], f"{arm} true"))
         assert f"<td>{100 * mean:.1f}\u00a0%</td>" in html
     assert found.maps[name].sentence in unescape(html)
-    assert "Not measured for this pair." in evidence_screen(Evidence([run("cub50-resnet18", LEVEL)]), "cub50-resnet18")
+    assert "pictures with boxes" in html
+    without = evidence_screen(Evidence([replace(card, maps=None)]), name)
+    assert "pictures with boxes" not in without
+    assert without.count("Not measured for this pair.") == html.count("Not measured for this pair.") + 1
 
 
 def test_a_flaw_of_the_training_is_said_wherever_the_page_speaks_of_the_pair():

@@ -19,7 +19,7 @@ def limit_memory_arenas() -> None:
 
 def release_freed_memory() -> None:
     """Give free pages inside the heaps back to the system. Answers that are kept lie between the large tensors of a
-    pass, so that glibc by itself keeps what the largest passes took: 60 MB at the start, and as much again later."""
+    pass, so that glibc by itself keeps what the largest passes took."""
     if _IS_GLIBC:
         ctypes.CDLL(None).malloc_trim(0)
 
