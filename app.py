@@ -48,7 +48,13 @@ def main() -> None:
     draws = make_draws(arguments.data) if arguments.data else {}
     decoders = Decoders((pair.card.input_size, pair.card.short_side) for pair in PAIRS.values())
     page = build_page(PAIRS, refused, run, draws=draws, first=not ON_ZEROGPU, read=decoders.read)
-    serve(page.demo, seconds_per_analysis=seconds_per_analysis(), files=page.files, decoders=decoders)
+    serve(
+        page.demo,
+        seconds_per_analysis=seconds_per_analysis(),
+        files=page.files,
+        decoders=decoders,
+        is_remembered=page.is_remembered,
+    )
 
 
 def make_draws(folder: Path) -> dict[str, Draw]:

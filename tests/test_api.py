@@ -242,3 +242,34 @@ def test_every_endpoint_says_what_it_gives(client):
     for name, endpoint in described.items():
         assert len(endpoint["description"]) > 40, name
         assert "partial" not in endpoint["description"]
+
+
+def test_a_call_is_remembered_when_the_same_picture_was_asked_with_the_same_settings(pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr("jpegdl.ui.api.get_upload_folder", lambda: str(tmp_path))
+    asked = []
+
+    def run(request: Request) -> Answer:
+        asked.append(request)
+        return answer(pairs, request)
+
+    for name, size in (("mine", 40), ("same bytes", 40), ("other", 41)):
+        smooth_picture(size, 60).save(tmp_path / f"{name}.png")
+    sent = {name: {"path": str(tmp_path / f"{name}.png")} for name in ("mine", "same bytes", "other")}
+    endpoints = Endpoints(pairs, Answers(run), tmp_path, {})
+    call = ["one", "shared", None, None, "five levels"]
+    assert not endpoints.is_remembered("compare", [sent["mine"], *call])
+    endpoints.compare(sent["mine"], *call)
+    assert endpoints.is_remembered("compare", [sent["mine"], *call])
+    assert endpoints.is_remembered("compare", [sent["same bytes"], *call])
+    others = [
+        [sent["other"], *call],
+        [sent["mine"], "two", *call[1:]],
+        [sent["mine"], *call[:-1], "all levels"],
+        [sent["mine"]],
+        [None, *call],
+        [sent["mine"], "no pair", *call[1:]],
+        [{"path": 7}, [], {}, 1, 2, 3],
+    ]
+    assert not any(endpoints.is_remembered("compare", values) for values in others)
+    assert not endpoints.is_remembered("ask", [sent["mine"], *call])
+    assert len(asked) == 1

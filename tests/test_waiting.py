@@ -15,25 +15,32 @@ from gradio import queueing
 
 from jpegdl.server import waiting
 from jpegdl.server.serving import serve
-from jpegdl.server.waiting import BUSY, ENOUGH, PLACES_PER_VISITOR, Inboxes, WaitingRoom
+from jpegdl.server.inboxes import Inboxes
+from jpegdl.server.waiting import BUSY, ENOUGH, PLACES_PER_VISITOR, WaitingRoom
 from tests.conftest import unused_port
 from tests.visitors import Visitor, fn_index
 
 
 @pytest.fixture(scope="module")
 def app() -> Iterator[SimpleNamespace]:
-    """`work` returns what it is given, and waits for `go` before that; `ran` holds what it was given."""
+    """`work` returns what it is given, and waits for `go` before that unless it is remembered; `ran` holds what it
+    was given."""
     go, ran = Event(), []
+
+    def is_remembered(name: str, values: list[Any]) -> bool:
+        return name == "compute" and values[0].startswith("remembered")
 
     def work(text: str) -> str:
         ran.append(text)
-        go.wait(20)
+        if not is_remembered("compute", [text]):
+            go.wait(20)
         return text
 
     with gr.Blocks() as demo:
         word = gr.Textbox()
         gr.Button().click(work, word, word, api_name="compute", concurrency_id="networks", concurrency_limit=1)
-    _, url, _ = serve(demo, seconds_per_analysis=0.1, server_port=unused_port(), prevent_thread_lock=True, quiet=True)
+    options: dict[str, Any] = {"server_port": unused_port(), "prevent_thread_lock": True, "quiet": True}
+    _, url, _ = serve(demo, seconds_per_analysis=0.1, is_remembered=is_remembered, **options)
     limits = httpx.Limits(max_connections=None)
     with httpx.Client(base_url=url, timeout=30, limits=limits) as client, ThreadPoolExecutor(80) as pool:
         yield SimpleNamespace(
@@ -267,6 +274,25 @@ def test_a_session_that_nobody_knows_is_404_and_one_line(app, capfd, caplog):
         assert (answer.status_code, "load the page again" in answer.json()["detail"]) == (404, True)
     assert len(caplog.records) == 4
     assert "Traceback" not in capfd.readouterr().err
+
+
+# Who need not wait
+
+
+def test_calls_that_are_remembered_pass_those_that_run_a_network(app):
+    waiting = answers(app, "runs", "waits")
+    known = [Visitor(app.client).ask(app.work, [f"remembered {number}"]) for number in range(3)]
+    assert [message["output"]["data"] for message in known] == [[f"remembered {number}"] for number in range(3)]
+    assert app.ran == ["runs", "remembered 0", "remembered 1", "remembered 2"]
+    app.go.set()
+    assert texts(waiting) == ["runs", "waits"]
+
+
+def test_what_is_remembered_says_nothing_of_how_long_a_run_takes(app):
+    measured = list(app.room._seconds[app.room.blocks.fns[app.work]])
+    Visitor(app.client).ask(app.work, ["remembered"])
+    wait_until(lambda: app.room.get_active_worker_count() == 0)
+    assert list(app.room._seconds[app.room.blocks.fns[app.work]]) == measured
 
 
 # The end

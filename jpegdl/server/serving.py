@@ -31,19 +31,21 @@ def serve(
     seconds_per_analysis: float,
     files: PageFiles | None = None,
     decoders: Decoders | None = None,
+    is_remembered: Callable[[str, list[Any]], bool] = lambda name, values: False,
     why_not_ready: Callable[[], str | None] = lambda: None,
     **page: Any,
 ) -> tuple[Any, str, str]:
     """Queue and launch `demo` with every protection; the process ends when it is told to.
 
     `files`: the page's own scripts and styles. `decoders` decode the uploads that a call names before it is its turn.
+    `is_remembered`: which calls run no network, and so wait for none (`WaitingRoom`).
     `why_not_ready`: for /readyz, besides what the queue says. `page`: further arguments of launch (css, head, theme
     ...); with prevent_thread_lock=True it returns at once, what launch returns. Host and port come from
     GRADIO_SERVER_NAME (else this machine only) and GRADIO_SERVER_PORT (else 7860).
     """
     close_gaps()
     demo.api_open = False  # else a direct call passes the queue by
-    demo._queue = room = WaitingRoom(demo, seconds=seconds_per_analysis, decoders=decoders)
+    demo._queue = room = WaitingRoom(demo, seconds=seconds_per_analysis, decoders=decoders, is_remembered=is_remembered)
     goes_on = page.pop("prevent_thread_lock", False)
     port = page.pop("server_port", None) or free_port()
     middleware = [

@@ -9,6 +9,7 @@ import os
 import statistics
 import time
 from collections import defaultdict, deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
@@ -23,11 +24,13 @@ from gradio.utils import error_payload, get_upload_folder
 from starlette.exceptions import HTTPException
 
 from jpegdl.server.decoding import Decoded, Decoders
+from jpegdl.server.inboxes import Inboxes
 
 LEAST_PLACES, MOST_PLACES = 64, 256
 LONGEST_WAIT = 90  # seconds in the queue; who would wait longer is told so at once, unless fewer than 64 wait
 PLACES_PER_VISITOR = 8
 REMEMBERED_RUNS = 15  # of each function: the median of their seconds is what the next one is expected to take
+REMEMBERED, REMEMBERED_AT_ONCE = "remembered", 2  # the line of calls that run no network, and how many at a time
 # A place is kept so long for a visitor who has not begun to read its messages; shorter where many wait.
 UNREAD_SECONDS, UNREAD_SECONDS_IN_A_CROWD = 120, 20
 LONGEST_SESSION_NAME = 128
@@ -40,39 +43,21 @@ NOT_UNDERSTOOD = "This request names no function or no session of this app; load
 _Pushed = tuple[bool, str | list[dict[str, Any]], Literal["success", "error", "queue_full", "validator_error"]]
 
 
-class Inbox(asyncio.Queue[EventMessage]):
-    """Messages to one session; knows whether anybody has come to read them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.touched = time.monotonic()
-        self.was_read = False
-        self.readers = 0
-
-    async def get(self) -> EventMessage:
-        self.was_read = True
-        self.readers += 1
-        try:
-            return await super().get()
-        finally:
-            self.readers -= 1
-            self.touched = time.monotonic()
-
-
-class Inboxes(dict[str, Any]):
-    """Inboxes by session. Whatever list Gradio puts in becomes an `Inbox`; taking one out twice is no error."""
-
-    def __setitem__(self, session: str, _list: object) -> None:
-        super().__setitem__(session, Inbox())
-
-    def __delitem__(self, session: str) -> None:
-        self.pop(session, None)
-
-
 class WaitingRoom(Queue):
-    """Gradio's queue. `seconds`: about how long one run takes, until runs of each function have been measured."""
+    """Gradio's queue. `seconds`: about how long one run takes, until runs of each function have been measured.
 
-    def __init__(self, blocks: gr.Blocks, *, seconds: float, decoders: Decoders | None = None) -> None:
+    `is_remembered` says of a call (the name of its function, the values as they were sent) whether it will run no
+    network: it passes those that will.
+    """
+
+    def __init__(
+        self,
+        blocks: gr.Blocks,
+        *,
+        seconds: float,
+        decoders: Decoders | None = None,
+        is_remembered: Callable[[str, list[Any]], bool] = lambda name, values: False,
+    ) -> None:
         super().__init__(
             live_updates=True,
             concurrency_count=blocks.max_threads,
@@ -86,6 +71,8 @@ class WaitingRoom(Queue):
         self.loop: asyncio.AbstractEventLoop | None = None  # the server's, while it runs
         self._first_guess = seconds
         self._decoders = decoders
+        self._is_remembered = is_remembered
+        self._asking: set[asyncio.Task[None]] = set()
         self._pictures: WeakKeyDictionary[Event, list[Future[Decoded]]] = WeakKeyDictionary()
         self._seconds: defaultdict[BlockFunction, deque[float]] = defaultdict(lambda: deque(maxlen=REMEMBERED_RUNS))
         self.inboxes = Inboxes()
@@ -102,8 +89,25 @@ class WaitingRoom(Queue):
         pictures = [await asyncio.to_thread(self._decoders.expect, path) for path in paths] if self._decoders else []
         pushed = await super().push(body, request, username)
         if isinstance(pushed[1], str) and pushed[1] in self.event_ids_to_events:
-            self._pictures[self.event_ids_to_events[pushed[1]]] = pictures
+            event = self.event_ids_to_events[pushed[1]]
+            self._pictures[event] = pictures
+            asking = asyncio.create_task(self._let_pass(event))
+            self._asking.add(asking)
+            asking.add_done_callback(self._asking.discard)
         return pushed
+
+    async def _let_pass(self, event: Event) -> None:
+        """Put a call whose answer is remembered into the line of those, once its pictures are decoded."""
+        pictures = map(asyncio.wrap_future, self._pictures.get(event, []))
+        await asyncio.gather(*pictures, return_exceptions=True)
+        name, values = event.fn.api_name, event.data.data if event.data else []
+        if isinstance(name, str) and await asyncio.to_thread(self._is_remembered, name, values):
+            group = self.event_queue_per_concurrency_id[event.concurrency_id]
+            if event in group.queue:
+                group.queue.remove(event)
+                event.concurrency_id = REMEMBERED
+                quick = EventQueue(REMEMBERED, REMEMBERED_AT_ONCE)
+                self.event_queue_per_concurrency_id.setdefault(REMEMBERED, quick).queue.append(event)
 
     def _admit(self, body: PredictBodyInternal) -> None:
         function = self.blocks.fns.get(body.fn_index) if body.fn_index is not None else None
@@ -158,7 +162,8 @@ class WaitingRoom(Queue):
     async def process_events(self, events: list[Event], batch: bool, begin_time: float, fn: BlockFunction) -> None:
         started = time.monotonic()
         await super().process_events(events, batch, begin_time, fn)
-        self._seconds[fn].append(time.monotonic() - started)
+        if events[0].concurrency_id != REMEMBERED:
+            self._seconds[fn].append(time.monotonic() - started)
 
     def send_message(self, event: Event, event_message: EventMessage) -> None:
         """As Gradio's, but a session without a list is skipped: the error would end the queue for everybody."""
@@ -223,13 +228,9 @@ class WaitingRoom(Queue):
             group.queue.clear()
         end = time.monotonic() + seconds
         while time.monotonic() < end and (
-            self.get_active_worker_count() or any(map(_is_unread, self.inboxes.values()))
+            self.get_active_worker_count() or any(inbox.is_awaited() for inbox in self.inboxes.values())
         ):
             await asyncio.sleep(0.02)
-
-
-def _is_unread(inbox: Inbox) -> bool:
-    return inbox.was_read and inbox.qsize() > 0
 
 
 def uploads_in(data: object, depth: int = 4) -> list[str]:
@@ -245,4 +246,4 @@ def _to_the_end(groups: dict[str, EventQueue], name: str) -> None:
     groups[name] = groups.pop(name)
 
 
-__all__ = ["Inbox", "WaitingRoom"]
+__all__ = ["WaitingRoom"]

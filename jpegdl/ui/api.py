@@ -15,7 +15,7 @@ from PIL import Image
 from jpegdl.analysis.answers import Answers
 from jpegdl.analysis.numbers import answer_numbers, describe_pair, named_tables
 from jpegdl.analysis.panels import learned_file, panels
-from jpegdl.analysis.request import find_pair, make_request
+from jpegdl.analysis.request import Request, find_pair, make_request
 from jpegdl.codec.jpegfile import cjpeg_qtables_text, tables_csv, tables_json
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.server.decoding import Decoded
@@ -83,17 +83,20 @@ class Endpoints:
         Numbers: settings, answers, probabilities, maps as shares, what the layer did, test-set counts, versions.
         Files: picture, reconstruction, maps, difference and overlays as exact PNG, learned-tables.jpg.
         """
-        found = self._pair(pair)
         try:
-            upload = self.read(_sent_file(picture))
-            request = make_request(
-                found.card, upload.image, target=target, true_class=true_class, stage=stage, quantizer=quantizer
-            )
-            answer = self.answers.get(request)
+            answer = self.answers.get(self._request(picture, pair, target, true_class, stage, quantizer))
         except ValueError as error:
             raise _refusal(str(error)) from None
+        found = self._pair(pair)
         file = learned_file(found, answer)
         return answer_numbers(found, answer, file), self._save(panels(answer, file))
+
+    def is_remembered(self, name: str, values: list[Any]) -> bool:
+        """Whether the call of `name` with `values`, as they were sent, is a /compare that runs no network."""
+        try:
+            return name == "compare" and self.answers.known(self._request(*values)) is not None
+        except Exception:  # anything may have been sent; its turn comes, and then the sentence
+            return False
 
     def draw(self, pair: str, seed: int | None = None) -> tuple[dict[str, Any], Files]:
         """A random test picture of a pair's data set, its true class, and the seed that draws it again."""
@@ -107,6 +110,13 @@ class Endpoints:
         file = io.BytesIO()
         picture.save(file, "PNG", compress_level=1)
         return {"pair": pair, "seed": number, "true_class": true_class}, self._save({"picture.png": file.getvalue()})
+
+    def _request(
+        self, picture: object, pair: str, target: str, true_class: str | None, stage: str | None, quantizer: str
+    ) -> Request:
+        """What a call of /compare asks the networks. Raises ValueError or gr.Error."""
+        card, image = self._pair(pair).card, self.read(_sent_file(picture)).image
+        return make_request(card, image, target=target, true_class=true_class, stage=stage, quantizer=quantizer)
 
     def _pair(self, name: str) -> ModelPair:
         try:

@@ -53,6 +53,7 @@ import(new URL(props.main, root).href).then((page) => page.start(element, props,
 class Page:
     demo: gr.Blocks
     files: PageFiles  # to be served beside it
+    is_remembered: Callable[[str, list[Any]], bool]  # whether a call, by name and values, runs no network
 
 
 def build_page(
@@ -79,6 +80,7 @@ def build_page(
     compare = Compare(shown, answers, draws or {}, read, is_lent=not first)
     known = cache(lambda: gather_evidence(cards.values()))
     screens = Screens(compare, known)
+    endpoints = Endpoints(shown, answers, results_folder(), draws or {}, read)
     with gr.Blocks(title=TITLE, analytics_enabled=False) as demo:
         gr.HTML(
             html_template=_TEMPLATE,
@@ -96,8 +98,8 @@ def build_page(
             api(compare.draw, api_name="drawn", api_visibility="private", queue=False)
             api(compare.outcomes, api_name="outcomes", api_visibility="private", **NETWORKS)
             api(screens.screen, api_name="screen", api_visibility="private", queue=False)
-            offer_api(demo, Endpoints(shown, answers, results_folder(), draws or {}, read), **NETWORKS)
-    return Page(demo, files)
+            offer_api(demo, endpoints, **NETWORKS)
+    return Page(demo, files, endpoints.is_remembered)
 
 
 def showable(pairs: Mapping[str, ModelPair]) -> tuple[dict[str, ModelPair], list[str]]:
