@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PORT ?= 7860
 ARGS ?=
+WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores : 4)))
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +14,7 @@ MIN_PYTHON := $(shell sed -n 's/^requires-python = ">=\([0-9.]*\)"$$/\1/p' pypro
 help:  ## list these commands
 	@echo "JPEG-DL Explorer, for Python $(MIN_PYTHON) or newer"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Variables: PYTHON=$(PYTHON) PORT=$(PORT) ARGS='further arguments for pytest'"
+	@echo "Variables: PYTHON=$(PYTHON) PORT=$(PORT) WORKERS=$(WORKERS) ARGS='further arguments for pytest'"
 
 demo: $(VENV)/requirements.installed  ## build the environment and open the app on http://127.0.0.1:PORT
 	GRADIO_SERVER_PORT=$(PORT) $(BIN)/python app.py
@@ -27,7 +28,7 @@ $(wordlist 2,9,$(MAKECMDGOALS)): ; @:
 endif
 
 test: check  ## everything that must pass: check, then the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(VENV)/requirements-dev.installed  ## formatter, linter and types, without the tests
 	$(BIN)/ruff format --check .

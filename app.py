@@ -9,6 +9,7 @@ from jpegdl.server.zerogpu import ON_ZEROGPU, gpu  # before torch
 # isort: split
 import argparse
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -47,10 +48,12 @@ def main() -> None:
     PAIRS.update(pairs)
     draws = make_draws(arguments.data) if arguments.data else {}
     decoders = Decoders((pair.card.input_size, pair.card.short_side) for pair in PAIRS.values())
+    with ThreadPoolExecutor(1) as pool:  # as for visitors: a thread's first pass takes memory
+        seconds = pool.submit(seconds_per_analysis).result()
     page = build_page(PAIRS, refused, run, draws=draws, first=not ON_ZEROGPU, read=decoders.read)
     serve(
         page.demo,
-        seconds_per_analysis=seconds_per_analysis(),
+        seconds_per_analysis=seconds,
         files=page.files,
         decoders=decoders,
         is_remembered=page.is_remembered,

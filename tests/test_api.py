@@ -254,14 +254,14 @@ def test_a_call_is_remembered_when_the_same_picture_was_asked_with_the_same_sett
 
     for name, size in (("mine", 40), ("same bytes", 40), ("other", 41)):
         smooth_picture(size, 60).save(tmp_path / f"{name}.png")
-    sent = {name: {"path": str(tmp_path / f"{name}.png")} for name in ("mine", "same bytes", "other")}
+    sent: dict[str, Any] = {name: {"path": str(tmp_path / f"{name}.png")} for name in ("mine", "same bytes", "other")}
     endpoints = Endpoints(pairs, Answers(run), tmp_path, {})
-    call = ["one", "shared", None, None, "five levels"]
+    call: list[Any] = ["one", "shared", None, None, "five levels"]
     assert not endpoints.is_remembered("compare", [sent["mine"], *call])
     endpoints.compare(sent["mine"], *call)
     assert endpoints.is_remembered("compare", [sent["mine"], *call])
     assert endpoints.is_remembered("compare", [sent["same bytes"], *call])
-    others = [
+    others: list[list[Any]] = [
         [sent["other"], *call],
         [sent["mine"], "two", *call[1:]],
         [sent["mine"], *call[:-1], "all levels"],

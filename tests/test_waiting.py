@@ -14,8 +14,8 @@ import pytest
 from gradio import queueing
 
 from jpegdl.server import waiting
-from jpegdl.server.serving import serve
 from jpegdl.server.inboxes import Inboxes
+from jpegdl.server.serving import serve
 from jpegdl.server.waiting import BUSY, ENOUGH, PLACES_PER_VISITOR, WaitingRoom
 from tests.conftest import unused_port
 from tests.visitors import Visitor, fn_index
@@ -288,11 +288,17 @@ def test_calls_that_are_remembered_pass_those_that_run_a_network(app):
     assert texts(waiting) == ["runs", "waits"]
 
 
-def test_what_is_remembered_says_nothing_of_how_long_a_run_takes(app):
-    measured = list(app.room._seconds[app.room.blocks.fns[app.work]])
-    Visitor(app.client).ask(app.work, ["remembered"])
-    wait_until(lambda: app.room.get_active_worker_count() == 0)
-    assert list(app.room._seconds[app.room.blocks.fns[app.work]]) == measured
+def test_what_is_remembered_says_nothing_of_how_long_a_run_takes(monkeypatch):
+    async def done(*_: object) -> None: ...
+
+    monkeypatch.setattr(queueing.Queue, "process_events", done)
+    room = room_of_one_function(seconds_at_the_start=1)
+    fn = room.blocks.fns[0]
+    event = queueing.Event("session", fn, SimpleNamespace(), None)  # type: ignore[arg-type]
+    for line, measured in (("remembered", 0), (fn.concurrency_id, 1)):
+        event.concurrency_id = line
+        asyncio.run(room.process_events([event], False, 0, fn))
+        assert len(room._seconds[fn]) == measured
 
 
 # The end

@@ -28,7 +28,7 @@ from jpegdl.pairs.squares import Prepared, square
 from jpegdl.server.uploads import FORMATS, TOO_COSTLY, UNREADABLE, Refused, Table, read_upload
 
 WALL_SECONDS = 15  # for one picture, on a machine however busy
-KEPT = 64  # results of the last pictures; those of pictures that wait in the queue are kept besides
+KEPT = 24  # results of the last pictures; those of pictures that wait in the queue are kept besides
 LARGE = 25_000_000  # cost of an ordinary JPEG of 25 megapixels
 HEAD_BYTES = 100_000
 

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from jpegdl.server.memory import RELEASE_SECONDS
 from tests.load.machine import descriptors, files_below, megabytes
 from tests.load.report import table, when
 from tests.load.visits import pictures, visit
@@ -23,9 +24,11 @@ def sessions_table(folder: Path, count: int) -> str:
                 rows.append(_row(done, app.process, app.folder))
             if time.monotonic() - began > LONGEST:
                 break
-    header = ["sessions", "MB", "descriptors", "files"]
+    header = ["sessions", "MB at rest", "descriptors", "files"]
     return f"{when()} {done} sessions, {failed} without a result.\n\n" + table(header, rows)
 
 
 def _row(done: int, process: int, folder: Path) -> tuple[int, str, int, int]:
+    """What is there once the server has given back what nobody uses."""
+    time.sleep(RELEASE_SECONDS + 1)
     return done, f"{megabytes(process):.0f}", descriptors(process), files_below(folder)
