@@ -184,7 +184,7 @@ def test_a_flaw_of_the_training_is_said_in_its_section_and_keeps_it_from_a_full_
     page = results_markdown([run("cifar100-resnet32", AHEAD, AHEAD, flaws=(flaw,))])
     assert f"**{flaw}**" in section(page, "## cifar100-resnet32")
     assert "a known flaw" in rows(section(page, "## All runs"))[0]["what keeps it from a full test"]
-    assert "flaw" not in results_markdown([run("cifar100-resnet32", AHEAD, AHEAD)])
+    assert "a known flaw (" not in results_markdown([run("cifar100-resnet32", AHEAD, AHEAD)])
 
 
 # --- what counts as a clear difference, and the verdicts --------------------------------------------
@@ -232,6 +232,22 @@ def found(*items: tuple[int, bool]) -> list[Evidence]:
 )
 def test_verdicts_follow_from_directions_and_full_tests(evidence, expected):
     assert verdict_on(found(*evidence), 8) == expected
+
+
+def test_a_flawed_run_decides_no_verdict_once_it_was_repeated_without_the_flaw():
+    flawed = run("pets-efficientnet_lite0", (29, 7), flaws=("unequal weights",))
+    again, other = run("pets-efficientnet_lite0-mean_absolute", LEVEL), run("flowers17-resnet18", LEVEL)
+    smaller = run("pets-efficientnet_lite0-mean_absolute", LEVEL, changed={"input_size": 128})
+    for cards, expected in (
+        ([flawed], "in the opposite direction"),
+        ([flawed, other, smaller], "in the opposite direction"),
+        ([flawed, replace(again, flaws=("unequal weights",))], "in the opposite direction"),
+        ([flawed, again], "no clear difference"),
+        ([again, flawed, other], "no clear difference"),
+    ):
+        assert verdict_of(results_markdown(cards), FINE) == f"{expected}, without a full test"
+    assert "a known flaw (see its section); trained again without it" in results_markdown([flawed, again])
+    assert "trained again" not in results_markdown([flawed, other])
 
 
 def test_without_runs_nothing_was_tested():

@@ -9,7 +9,7 @@ from jpegdl.analysis.results.map_numbers import MapTable
 from jpegdl.analysis.results.maps import answer
 from jpegdl.analysis.results.markdown import effect_text, format_p
 from jpegdl.analysis.results.robustness import finding
-from jpegdl.analysis.results.runs import LEVEL, TrainedRun, ahead_of, gain, groups, limits, unpaired
+from jpegdl.analysis.results.runs import LEVEL, REPEATED, TrainedRun, ahead_of, gain, groups, limits, unpaired
 from jpegdl.analysis.results.words import signed
 
 SAME_ACCURACY = 1.0  # points by which files may differ from the soft layer and count as equal
@@ -18,9 +18,10 @@ RULES = (
     "A claim counts as supported only by a *full* run: the paper's data and network, the recipe without departures, "
     "at least two seeds, and a clear difference. A difference is clear if all seeds have the same sign and either each "
     f"has p < {LEVEL} or, with three seeds and more, a t test over their differences has. Anything less is reported as "
-    "what it is, in brackets behind each run; a clear difference in the other direction counts just as much. Seeds "
-    "share their test pictures, so their counts are never added up. Where nothing differs, chance still makes about "
-    "one run in twenty look clear."
+    "what it is, in brackets behind each run; a clear difference in the other direction counts just as much. A run "
+    "with a known flaw decides no verdict once the same data and network were trained without it. Seeds share their "
+    "test pictures, so their counts are never added up. Where nothing differs, chance still makes about one run in "
+    "twenty look clear."
 )
 
 
@@ -48,6 +49,7 @@ def verdict_on(evidence: Sequence[Evidence], cells: int | None = None) -> str:
     """One of a few fixed verdicts; `cells` as in `Claim`."""
     full = [item for item in evidence if not item.limits]
     limited = [item for item in evidence if item.limits]
+    limited = [item for item in limited if REPEATED not in item.limits] or limited
     if not evidence:
         return "not tested here"
     if not full:

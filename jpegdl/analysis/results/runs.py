@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import mean, stdev
 from typing import Any
 
@@ -24,6 +24,7 @@ from jpegdl.pairs.facts import Part
 from jpegdl.pairs.recipe import shared_settings
 
 LEVEL = 0.05  # of every test on the page
+FLAW, REPEATED = "a known flaw (see its section)", "trained again without it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,7 @@ class TrainedRun:
     card: PairCard  # the first one, to which tables, grid and attacks belong
     shipped: bool  # its weights are stored
     seeds: Mapping[int, Mapping[Part, Comparison]]  # seed -> set of pictures -> counts
+    repeated: bool = False  # has a flaw, and another run of the same data, network and size does the same without
 
     @property
     def recipe_name(self) -> str:
@@ -112,7 +114,13 @@ def gather(pairs: Iterable[PairCard], records: Iterable[PairCard] = ()) -> list[
         runs[key] = TrainedRun(
             card=known.card if known else card, shipped=shipped or bool(known and known.shipped), seeds=merged
         )
-    return list(runs.values())
+    sound = {_what(run) for run in runs.values() if not run.card.flaws}
+    return [replace(run, repeated=bool(run.card.flaws) and _what(run) in sound) for run in runs.values()]
+
+
+def _what(run: TrainedRun) -> tuple[str, str, int, str]:
+    """What a run tried, however it was trained."""
+    return run.dataset, run.network, run.card.input_size, "" if run.whole_method else run.difference
 
 
 def gain(run: TrainedRun) -> Effect:
@@ -177,7 +185,7 @@ def limits(run: TrainedRun) -> list[str]:
         reasons = reasons or ["not a cell of the paper's tables"]
     reasons += departures(run.card)
     if run.card.flaws:
-        reasons.append("a known flaw (see its section)")
+        reasons += [FLAW, REPEATED] if run.repeated else [FLAW]
     return [*reasons, "one seed"] if len(run.seeds) == 1 else reasons
 
 
