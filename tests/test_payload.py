@@ -16,9 +16,9 @@ from jpegdl.analysis.figures import colour_at
 from jpegdl.analysis.request import Answer, Request, answer, make_request, shown_classes
 from jpegdl.pairs.checkpoints import ModelPair, load_pair
 from jpegdl.pairs.classifier import ARMS, Arm
-from jpegdl.ui.payload import encode_pictures, mean_limits, page_facts, pair_facts, result_payload
+from jpegdl.ui.payload import encode_pictures, mean_limits, menu_names, page_facts, pair_facts, result_payload
 from jpegdl.ui.sentences import place, say_given, say_looks, say_says
-from tests.tiny import TINY, add_tiny, smooth_picture, tiny_pair
+from tests.tiny import TINY, add_tiny, card, dataset_facts, smooth_picture, tiny_pair
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "assets" / "examples").glob("*.jpg"))
@@ -126,6 +126,19 @@ def test_no_block_of_the_reconstruction_leaves_the_stated_limit_of_its_mean_brig
         means = luma.reshape(16, 8, 16, 8).mean((1, 3))
         furthest = max(furthest, float(np.abs(means - 128).max()))
     assert furthest == pytest.approx(limit, rel=1e-3)
+
+
+def test_a_menu_calls_pairs_by_data_and_network_and_no_two_alike():
+    pets: dict[str, Any] = {
+        "dataset": dataset_facts(title="Pets, re-encoded"),
+        "architecture": "timm:tf_efficientnet_lite0",
+    }
+    flowers: dict[str, Any] = {"dataset": dataset_facts(title="Flowers"), "architecture": "resnet18"}
+    assert menu_names([card(name="a", **flowers), card(name="b", **flowers), card(name="c", **pets)]) == {
+        "a": "Flowers, ResNet-18 (a)",
+        "b": "Flowers, ResNet-18 (b)",
+        "c": "Pets, EfficientNet-Lite0",
+    }
 
 
 def test_facts_of_a_pair_and_of_the_page(pair):

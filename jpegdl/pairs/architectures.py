@@ -89,6 +89,28 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
 }
 
+_TITLES = {
+    "resnet32": "ResNet-32",
+    "resnet56": "ResNet-56",
+    "resnet110": "ResNet-110",
+    "vgg8": "VGG-8",
+    "vgg13": "VGG-13",
+    "mobilenetv2_half": "MobileNetV2 of half width",
+    "shufflenetv2": "ShuffleNetV2",
+    "resnet18": "ResNet-18",
+    "resnet34": "ResNet-34",
+    "preact_resnet18": "PreActResNet-18",
+    "densenet121": "DenseNet-121",
+    "squeezenet1_1": "SqueezeNet 1.1",
+    "efficientformer_l1": "EfficientFormer-L1",
+    "timm:tf_efficientnet_lite0": "EfficientNet-Lite0",
+}
+
+
+def network_title(name: str) -> str:
+    """The network of an architecture as people write it; of a library's own, as the library does."""
+    return _TITLES.get(name, name.split(":")[-1])
+
 
 def architecture(name: str) -> Architecture:
     """The row of ARCHITECTURES, or one made for `timm:NAME` or `torchvision:NAME` with the statistics of its ImageNet

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jpegdl.pairs.architectures import network_title
 from jpegdl.pairs.card import ArmCard, Card, PairCard
 from jpegdl.pairs.classifier import Arm
 from jpegdl.pairs.comparison import Comparison
@@ -45,10 +46,9 @@ def arm_card(
     device: torch.device,
 ) -> ArmCard:
     """The card of an arm that has just been trained; `tables`: the steps that its layer started from."""
-    network = recipe.architecture.split(":")[-1].removeprefix("tf_")
     return ArmCard(
         name=recipe.name,
-        title=f"{dataset.title}, {network}, {recipe.input_size} px",
+        title=f"{dataset.title}, {network_title(recipe.architecture)}, {recipe.input_size} px",
         class_names=dataset.class_names,
         short_side=short_side_of(recipe.architecture, recipe.input_size),
         recipe=recipe,

@@ -23,7 +23,7 @@ from jpegdl.ui.about import about
 from jpegdl.ui.api import Draw, Endpoints, offer_api
 from jpegdl.ui.compare import Compare
 from jpegdl.ui.evidence import gather_evidence, test_facts
-from jpegdl.ui.payload import page_facts, pair_facts
+from jpegdl.ui.payload import menu_names, page_facts, pair_facts
 from jpegdl.ui.screens import Screens
 from jpegdl.ui.tables import tables
 from jpegdl.ui.trays import best_shown_first, offered, tray_facts, tray_files
@@ -129,12 +129,14 @@ def facts(
         runs = {run.name: run for run in known().runs if run.shipped} if pairs else {}
     except ValueError as error:  # a kept card that is damaged
         runs, left_out = {}, [*left_out, f"What is known about all runs cannot be shown: {error}"]
+    menu = menu_names(pair.card for pair in pairs.values())
     addresses = {name: files.address(name) for name in files.content}
     return {
         **page_facts(),
         "pairs": [
             {
                 **pair_facts(pair),
+                "short": menu[name],
                 **tray_facts(pair.card, addresses),
                 **(test_facts(runs[name]) if name in runs else {}),
                 "draws": name in draws,

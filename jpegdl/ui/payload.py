@@ -2,7 +2,8 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from jpegdl.analysis.figures import colour_list, display_picture
 from jpegdl.analysis.request import Answer
-from jpegdl.pairs.architectures import architecture
+from jpegdl.pairs.architectures import architecture, network_title
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS
@@ -149,6 +150,13 @@ def pair_facts(pair: ModelPair) -> dict[str, Any]:
     }
 
 
+def menu_names(cards: Iterable[PairCard]) -> dict[str, str]:
+    """Pair -> what a menu calls it: data and network, and its own name where another has the same."""
+    texts = {card.name: f"{card.dataset.title.partition(',')[0]}, {network_title(card.architecture)}" for card in cards}
+    often = Counter(texts.values())
+    return {name: text if often[text] == 1 else f"{text} ({name})" for name, text in texts.items()}
+
+
 def page_facts() -> dict[str, Any]:
     """What belongs to no pair: the colours of all pictures that the browser draws."""
     return {"colours": {name: colour_list(name) for name in ("heat", "difference", "jet")}}
@@ -160,4 +168,4 @@ def short(values: ArrayLike) -> list[float]:
     return [float(f"{value:.{_DIGITS}g}") for value in flat.tolist()]
 
 
-__all__ = ["Pictures", "encode_pictures", "page_facts", "pair_facts", "result_payload"]
+__all__ = ["Pictures", "encode_pictures", "menu_names", "page_facts", "pair_facts", "result_payload"]

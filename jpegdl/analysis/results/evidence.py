@@ -33,6 +33,7 @@ from jpegdl.analysis.results.runs import (
 )
 from jpegdl.analysis.results.words import chance_text
 from jpegdl.analysis.robustness import masking_signs
+from jpegdl.pairs.architectures import network_title
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import ARMS, Arm
 from jpegdl.pairs.comparison import Comparison
@@ -80,7 +81,7 @@ def _run(run: TrainedRun, runs: Sequence[TrainedRun]) -> RunEvidence:
         title=card.title,
         shipped=run.shipped,
         data=card.dataset.title,
-        network=run.network,
+        network=network_title(card.architecture),
         layer=meaning(run),
         pixels=card.input_size,
         epochs=card.recipe.epochs,

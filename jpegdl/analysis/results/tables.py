@@ -18,6 +18,7 @@ from jpegdl.analysis.results.runs import (
     unpaired,
 )
 from jpegdl.analysis.results.words import signed
+from jpegdl.pairs.architectures import network_title
 from jpegdl.pairs.classifier import ARMS, Arm
 
 DEPARTED = "†"
@@ -52,7 +53,7 @@ def controls_section(runs: Sequence[TrainedRun]) -> str:
 def _run_row(run: TrainedRun) -> list[str]:
     card, effect, figure = run.card, gain(run), run.figure
     mark = f" {DEPARTED}" if departures(card) else ""
-    cells = [card.name + mark, card.dataset.title, run.network, str(card.input_size)]
+    cells = [card.name + mark, card.dataset.title, network_title(card.architecture), str(card.input_size)]
     cells += [str(card.recipe.epochs), str(_pictures(run)), ", ".join(map(str, run.seeds))]
     cells += [_accuracy(run, arm) for arm in ARMS]
     if len(run.seeds) == 1:
@@ -97,7 +98,7 @@ def _control_table(group: Sequence[TrainedRun]) -> str:
     card = group[0].card
     header = ["run", "layer", "seed", "n", "baseline", "JPEG-DL", "difference", "p", "against the whole method", "p"]
     return (
-        f"### {card.dataset.title}, {group[0].network}, {card.input_size} px, "
+        f"### {card.dataset.title}, {network_title(card.architecture)}, {card.input_size} px, "
         f"{card.recipe.epochs} epochs\n\n{table(header, rows)}" + _implications(group, seeds, base)
     )
 

@@ -264,7 +264,7 @@ export function createCompare({ facts, first, server, onState, onOptions }) {
       const options = table.options();
       return options.class === shown?.result.target ? { ...options, class: null } : options;
     },
-    pairs: facts.pairs.map(({ name, title }) => [name, title]),
+    pairs: facts.pairs.map(({ name, short }) => [name, short]),
     get pair() {
       return pairs.get(state.pair);
     },

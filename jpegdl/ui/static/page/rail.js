@@ -8,7 +8,7 @@ import { TEXTS } from "./texts.js";
 
 export function createRail({ facts, files, choose, draw }) {
   const pairs = menu({ label: TEXTS.pair, onChoose: (pair) => choose({ pair }) });
-  pairs.fill(facts.pairs.map(({ name, title }) => [name, title]));
+  pairs.fill(facts.pairs.map(({ name, short }) => [name, short]));
   const picture = createPicture();
   const message = element("div", { class: "jx-message", role: "status" });
   const trays = element("div", { class: "jx-trays" });
