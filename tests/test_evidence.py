@@ -1,6 +1,7 @@
 """Evidence as data: the numbers of the cards, controls only of the same baseline, attacks only with their checks."""
 
 import json
+import re
 from dataclasses import asdict, fields, is_dataclass, replace
 from html import unescape
 from pathlib import Path
@@ -18,7 +19,7 @@ from jpegdl.pairs.classifier import ARMS
 from jpegdl.ui.about import about
 from jpegdl.ui.evidence import evidence_screen
 from jpegdl.ui.evidence import test_facts as facts_of_test  # or pytest takes it for a test
-from tests.cards import AHEAD, LEVEL, N, make_grid, mcnemar, outcome, robust, run, wilson
+from tests.cards import AHEAD, BEHIND, LEVEL, N, make_grid, mcnemar, outcome, robust, run, wilson
 from tests.tiny import history
 
 ROOT = Path(__file__).parents[1]
@@ -130,12 +131,38 @@ def test_the_evidence_screen_has_the_numbers_of_the_maps_and_the_first_page_does
     study = MapTable(card.maps)
     for arm in ARMS:
         mean = np.nanmean(study.values("share", study.stages[-1], f"{arm} true"))
-        assert f"<td>{100 * mean:.1f}\u00a0%</td>" in html
+        assert f">{100 * mean:.1f}\u00a0%</td>" in html
     assert found.maps[name].sentence in unescape(html)
     assert "pictures with boxes" in html
     without = evidence_screen(Evidence([replace(card, maps=None)]), name)
     assert "pictures with boxes" not in without
     assert without.count("Not measured for this pair.") == html.count("Not measured for this pair.") + 1
+
+
+def test_every_cell_of_the_evidence_screen_carries_the_name_of_its_column():
+    """Which a phone shows above it, because rows are cards there; the roles keep it a table for screen readers."""
+    cards = [card_from_json(path.read_text(encoding="utf-8")) for path in (ROOT / "checkpoints").glob("*/pair.json")]
+    html = evidence_screen(Evidence(cards), cards[0].name)
+    tables = re.findall(r"<table.*?</table>", html, re.DOTALL)
+    assert len(tables) > len(cards)
+    for table in tables:
+        columns = re.findall(r'<th scope="col" role="columnheader">(.*?)</th>', table)[1:]
+        rows = re.findall(r'<th scope="row" role="rowheader">.*?</tr>', table, re.DOTALL)
+        assert columns
+        assert rows
+        assert all(re.findall(r'<td role="cell" data-of="(.*?)">', row) == columns for row in rows)
+        assert table.count("<tr role=") == table.count("<tr")
+        assert table.count("<td role=") == table.count("<td")
+
+
+def test_a_claims_evidence_names_its_runs_and_the_shown_pair_alone_is_open():
+    cards = [run("cifar100-resnet32", AHEAD), run("flowers17-resnet18", BEHIND)]
+    html = evidence_screen(Evidence(cards), "flowers17-resnet18")
+    assert "<li><b>cifar100-resnet32</b>: +10.0 points" in html
+    assert "<section>\n  <h2>title of flowers17-resnet18</h2>" in html
+    assert "<summary><h2>title of cifar100-resnet32</h2></summary>" in html
+    assert html.count("<section>") == html.count("</section>")
+    assert html.count("<details") == html.count("</details>")
 
 
 def test_a_flaw_of_the_training_is_said_wherever_the_page_speaks_of_the_pair():
