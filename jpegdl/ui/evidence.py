@@ -2,14 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jpegdl.analysis.results.evidence import Evidence
 from jpegdl.analysis.results.findings import Counted, MapNumber, Maps, RunEvidence
+from jpegdl.analysis.results.words import plain, signed
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import load_records
-from jpegdl.ui.rendering import percent, points, render
+from jpegdl.ui.rendering import percent, render
 
 RECORDS = Path(__file__).parents[2] / "docs" / "results"  # cards of runs whose weights are not kept
 
@@ -59,26 +61,21 @@ def map_cells(number: MapNumber) -> dict[str, str]:
     Shares in percent, their differences in points.
     """
     share = number.measure in ("share", "pointing")
-    plain = percent if share else _three_digits
+    one = percent if share else partial(plain, digits=3)
     networks = {
-        arm: "" if value is None else plain(value)
+        arm: "" if value is None else one(value)
         for arm, value in (("baseline", number.baseline), ("jpegdl", number.jpegdl))
     }
-    shown = points if share and all(networks.values()) else plain
+    shown = signed if share and all(networks.values()) else one
     value, low, high = (shown(x) for x in (number.value, number.low, number.high) if x is not None)
     return {**networks, "value": f"{value} [{low}, {high}]"}
-
-
-def _three_digits(value: float) -> str:
-    text = f"{value:.3f}".replace("-", "−")
-    return "0.000" if text == "−0.000" else text
 
 
 def test_facts(run: RunEvidence) -> dict[str, Any]:
     """What the verdict says of a pair's test set on demand: intervals, chance, and what part the controls explain."""
     test = run.sets["test"]
     return {
-        "control": f"{run.controls[0].layer} {points(run.controls[0].counted.points)}" if run.controls else None,
+        "control": f"{run.controls[0].layer} {signed(run.controls[0].counted.points)}" if run.controls else None,
         "intervals": {
             arm: f"{share.low:.1f} to {share.high:.1f}"
             for arm, share in (("baseline", test.baseline), ("jpegdl", test.jpegdl))

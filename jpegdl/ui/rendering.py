@@ -6,6 +6,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from jpegdl.analysis.results.words import signed
+
 _SPACE = "\u00a0"  # keeps a number and its unit together
 
 
@@ -17,12 +19,6 @@ def render(template: str, **values: Any) -> str:
 def percent(share: float, digits: int = 1) -> str:
     """A share 0..100 with its sign."""
     return f"{share:.{digits}f}{_SPACE}%"
-
-
-def points(difference: float) -> str:
-    """A difference of percentages with its sign; 0.0 has none."""
-    text = f"{difference:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
 
 
 def data_address(data: bytes, kind: str) -> str:
@@ -37,6 +33,6 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.filters |= {"percent": percent, "points": points}
+_templates.filters |= {"percent": percent, "points": signed}
 
-__all__ = ["data_address", "percent", "points", "render"]
+__all__ = ["data_address", "percent", "render"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from jpegdl.analysis.results.findings import MapNumber, Maps
 from jpegdl.analysis.results.map_numbers import LEAST, SIZES, Estimate, MapTable, both
 from jpegdl.analysis.results.markdown import NOTHING, table
+from jpegdl.analysis.results.words import plain
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.measured import Measured
 
@@ -164,14 +165,8 @@ def _shown(measure: str, found: Estimate, *, sign: bool = False) -> str:
     if found.n < LEAST:
         return NOTHING
     scale, unit, digits = (100, "" if sign else " %", 1) if measure in _PERCENT else (1, "", 3)
-    mean, low, high = (_plain(scale * x, digits, sign=sign) for x in (found.mean, found.low, found.high))
+    mean, low, high = (plain(scale * x, digits, sign=sign) for x in (found.mean, found.low, found.high))
     return f"{mean}{unit} [{low}, {high}]"
-
-
-def _plain(value: float, digits: int, *, sign: bool) -> str:
-    """With a typographic minus; zero has no sign."""
-    text = f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
-    return text if text.strip("+−0.") else text.lstrip("+−")
 
 
 def _outside(maps: MapTable) -> str:

@@ -16,10 +16,15 @@ def chance_text(p: float) -> str:
     return f"in {round(p * cases)} of {cases:,} cases"
 
 
+def plain(value: float, digits: int, *, sign: bool = False) -> str:
+    """With a typographic minus; with `sign` a plus too; zero has none."""
+    text = f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
+    return text if text.strip("+−0.") else text.lstrip("+−")
+
+
 def signed(points: float) -> str:
     """Percentage points with their sign: +1.2, −0.3, 0.0."""
-    text = f"{points:+.1f}".replace("-", "−")
-    return "0.0" if text[1:] == "0.0" else text
+    return plain(points, 1, sign=True)
 
 
 def part_text(layer: str, own: float, whole: float) -> str:
