@@ -39,13 +39,13 @@ class Networks:
         falling = np.linspace(1, 0, CLASSES, dtype=np.float32)
         probabilities = dict.fromkeys(ARMS, falling / falling.sum())
         classes = shown_classes(probabilities, request.target, request.true)
-        reconstruction = np.zeros((3, 16, 16), np.float32)
+        reconstruction = np.zeros((16, 16, 3), np.uint8)
         return Answer(
             request=request,
             probabilities=probabilities,
             classes=classes,
             maps={arm: np.ones((len(classes), 2, 2), np.float32) for arm in ARMS},
-            compression=Compression(reconstruction, 30.0, 0.5, 0.0, 0.0, 0.0),
+            compression=Compression(reconstruction, 0.1, 30.0, 0.5, 0.0, 0.0, 0.0),
             seconds=0.1,
         )
 

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from jpegdl.analysis.request import CHOICES, FIRST, Answer, Request, answer, choose_targets, make_request, shown_classes
+from jpegdl.codec.quantizer import soft_quantize, soft_quantize_all_levels
+from jpegdl.codec.roundtrip import roundtrip
 from jpegdl.pairs.architectures import ARCHITECTURES
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS, Arm
@@ -45,11 +47,16 @@ def test_the_probabilities_are_each_arms_softmax(pairs):
 
 @pytest.mark.parametrize("quantizer", ["five levels", "all levels"])
 def test_the_reconstruction_is_what_the_backbone_was_given(pairs, quantizer):
-    pair, given = pairs["one"], []
+    pair, image, given = pairs["one"], to_unit(noise_bytes(1, SIZE)), []
     hook = pair.jpegdl.backbone[0].register_forward_hook(lambda _, inputs, __: given.append(inputs[0]))
     found = ask(pairs, quantizer=quantizer)
     hook.remove()
-    assert torch.equal(given[0], pair.jpegdl.normalize(torch.from_numpy(found.reconstruction)[None]))
+    formula = {"five levels": soft_quantize, "all levels": soft_quantize_all_levels}[quantizer]
+    made = roundtrip(image, pair.codec.steps, pair.codec.alpha, max_index=pair.codec.max_index, quantizer=formula)
+    assert torch.equal(given[0], pair.jpegdl.normalize(made))
+    shown = np.rint(255 * np.clip(made[0].detach().double().numpy(), 0, 1)).transpose(1, 2, 0)
+    assert np.array_equal(found.reconstruction, shown)
+    assert found.compression.moved == pytest.approx((made - image).abs().mean().item(), rel=1e-5)
     assert np.array_equal(found.square, square())
 
 

@@ -8,7 +8,7 @@ from jpegdl.analysis.cache import Cache
 from jpegdl.analysis.request import Answer, Request
 from jpegdl.pairs.classifier import ARMS
 
-LIMIT = 24 * 2**20  # bytes: about 30 answers at 224 pixels
+LIMIT = 16 * 2**20  # bytes: about 50 answers at 224 pixels
 SECONDS = 3000.0  # visitors' pictures are among them, and the page promises to forget these within an hour
 
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jpegdl.analysis.figures import display_picture
 from jpegdl.codec.dct import pad_to_blocks
 from jpegdl.codec.layer import JPEGLayer
 from jpegdl.codec.planes import analysis
@@ -27,7 +28,8 @@ QUANTIZERS: Mapping[QuantizerName, Quantizer] = {
 class Compression:
     """The JPEG-DL arm's view of one picture. Arrays are NumPy; shares are 0..1."""
 
-    reconstruction: NDArray[np.float32]  # (3, S, S), exactly what the backbone is given, 1.0 = white, not clamped
+    reconstruction: NDArray[np.uint8]  # (S, S, 3), what the backbone is given, cut off at black and white, rounded
+    moved: float  # mean absolute change of a value, from the unclamped reconstruction, 1.0 = white
     psnr: float  # dB against the picture, peak 1.0, from the unclamped reconstruction; inf when equal
     zeroed: float  # share of coefficients whose nearest level is 0
     limited: float  # share of coefficients beyond the index limit (their value is cut off)
@@ -48,7 +50,8 @@ def compress(codec: JPEGLayer, image: Tensor, quantizer: QuantizerName) -> tuple
     reconstruction = made[quantizer]
     indices = (analysis(pad_to_blocks(image)) / codec.steps[0][[0, 1, 1]].view(3, -1, 1)).round_().abs_()
     work = Compression(
-        reconstruction=reconstruction[0].cpu().numpy(),
+        reconstruction=np.asarray(display_picture(reconstruction[0].cpu().numpy())),
+        moved=(reconstruction - image).abs().mean().item(),
         psnr=psnr(image, reconstruction),
         zeroed=_share(indices == 0),
         limited=0.0 if codec.max_index is None else _share(indices > codec.max_index),

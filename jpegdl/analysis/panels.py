@@ -9,7 +9,6 @@ from PIL import Image
 from jpegdl.analysis.figures import (
     Floats,
     difference_picture,
-    display_picture,
     heat_picture,
     mass_normalised,
     overlay_picture,
@@ -53,7 +52,7 @@ def panels(answer: Answer, file: JPEGFile) -> dict[str, bytes]:
     furthest = float(np.abs(maps["jpegdl"] - maps["baseline"]).max())
     pictures: Mapping[str, Callable[[], Image.Image]] = {
         "picture.png": lambda: Image.fromarray(answer.square),
-        "reconstruction.png": lambda: display_picture(answer.reconstruction),
+        "reconstruction.png": lambda: Image.fromarray(answer.reconstruction),
         "map-baseline.png": lambda: heat_picture(maps["baseline"], maximum=highest, size=side),
         "map-jpegdl.png": lambda: heat_picture(maps["jpegdl"], maximum=highest, size=side),
         "difference.png": lambda: difference_picture(maps["baseline"], maps["jpegdl"], limit=furthest, size=side),

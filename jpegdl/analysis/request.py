@@ -74,8 +74,8 @@ class Answer:
         return self.request.square
 
     @property
-    def reconstruction(self) -> NDArray[np.float32]:
-        """(3, S, S), exactly what the JPEG-DL backbone was given; 1.0 = white, not clamped."""
+    def reconstruction(self) -> NDArray[np.uint8]:
+        """(S, S, 3): what the JPEG-DL backbone was given, cut off at black and white and rounded."""
         return self.compression.reconstruction
 
     @property

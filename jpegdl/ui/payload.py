@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from jpegdl.analysis.figures import colour_list, display_picture
+from jpegdl.analysis.figures import colour_list
 from jpegdl.analysis.request import Answer
 from jpegdl.pairs.architectures import architecture, network_title
 from jpegdl.pairs.card import PairCard
@@ -39,7 +39,7 @@ def encode_pictures(answer: Answer) -> Pictures:
     PNG's, which takes 4 ms. The next one takes 6 ms and saves another tenth to a quarter, so it is used on busy
     pictures only, which else would take more than BUDGET together. Where the layer changes little, the change takes a
     seventh of what the reconstruction would."""
-    given, shown = answer.square, np.asarray(display_picture(answer.reconstruction))
+    given, shown = answer.square, answer.reconstruction
     files = [_webp(given, 0), _webp(shown - given, 0)]
     relative = len(files[1]) < len(files[0])
     pictures = [given, shown - given if relative else shown]

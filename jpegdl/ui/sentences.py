@@ -20,8 +20,7 @@ _SAME_AS_ALL = 128.0  # grey levels by which any mean can differ from mid-grey: 
 
 def say_given(answer: Answer, luma: float | None, chroma: float | None) -> str:
     """What the layer made of the picture. `luma`, `chroma`: levels by which a block's mean may differ from mid-grey."""
-    moved = float(np.abs(255 * answer.reconstruction - answer.square.transpose(2, 0, 1)).mean())
-    average = f"A pixel moves by {_levels(moved)} of 255 levels on average."
+    average = f"A pixel moves by {_levels(255 * answer.compression.moved)} of 255 levels on average."
     if luma is None or luma >= _SAME_AS_ALL:
         return f"JPEG-DL gets a soft reconstruction: the layer leaves each block’s mean brightness free. {average}"
     return (
