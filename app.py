@@ -1,8 +1,11 @@
 """Entry point of the Space and of `make demo`: load the pairs, build the page, serve it."""
 
 from jpegdl.server.environment import prepare_environment
+from jpegdl.server.memory import collect_from_here_on, stop_collecting
 
 prepare_environment()
+if __name__ == "__main__":
+    stop_collecting()
 
 from jpegdl.server.zerogpu import ON_ZEROGPU, gpu  # before torch
 
@@ -51,6 +54,7 @@ def main() -> None:
     with ThreadPoolExecutor(1) as pool:  # as for visitors: a thread's first pass takes memory
         seconds = pool.submit(seconds_per_analysis).result()
     page = build_page(PAIRS, refused, run, draws=draws, first=not ON_ZEROGPU, read=decoders.read)
+    collect_from_here_on()
     serve(
         page.demo,
         seconds_per_analysis=seconds,
