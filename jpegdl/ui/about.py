@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from jpegdl.analysis.results.paper import PAPER
+from jpegdl.pairs.architectures import network_title
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.imagenet import seen_before
@@ -34,7 +35,11 @@ def about(card: PairCard) -> str:
         ("Data", data.title, f"{len(card.class_names)} classes; {data.source}"),
         ("Licence of the data", data.licence, ""),
         ("Split", data.split, f"pictures: {pictures}"),
-        ("Network", card.architecture, f"input {card.input_size} × {card.input_size} pixels"),
+        (
+            "Network",
+            network_title(card.architecture),
+            f"{card.architecture}; {card.input_size} × {card.input_size} pixels",
+        ),
         ("First weights", *_start(card)),
         ("JPEG layer", *_layer(card)),
         ("Recipe", *_recipe(card)),
