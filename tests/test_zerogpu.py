@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -77,12 +79,16 @@ def client(folder) -> Iterator[Client]:
         }
         command = [sys.executable, "-m", "tests.emulated_space", "--checkpoints", str(folder / "checkpoints")]
         with open(folder / "log.txt", "wb") as log:
-            space = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT)
+            space = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True
+            )
         try:
             yield Client(wait_for(f"http://127.0.0.1:{port}", space, folder / "log.txt"), verbose=False)
         finally:
             space.terminate()
             space.wait(20)
+            with suppress(ProcessLookupError):
+                os.killpg(space.pid, signal.SIGKILL)  # the forked workers, which outlive it
             scheduler.shutdown()
 
 
