@@ -85,37 +85,20 @@ def place(row: int, column: int, map: NDArray[np.float64]) -> str:
 
 
 def say_says(answer: Answer, names: Sequence[str]) -> str:
-    """What both answer, and who is right."""
+    """What both answer. Who is right says the browser, where a visitor chooses the true class."""
     firsts = answer.firsts
     shares = {arm: float(answer.probabilities[arm][firsts[arm]]) for arm in ARMS}
     if firsts["baseline"] == firsts["jpegdl"]:
-        said = f"Both say {names[firsts['baseline']]}; JPEG-DL is {_surer(shares['jpegdl'] - shares['baseline'])}."
-    else:
-        said = (
-            f"They disagree: the baseline says {names[firsts['baseline']]} ({_percent(shares['baseline'])}), "
-            f"JPEG-DL says {names[firsts['jpegdl']]} ({_percent(shares['jpegdl'])})."
-        )
-    return f"{said} {_judged(answer, names)}"
+        return f"Both say {names[firsts['baseline']]}; JPEG-DL is {_surer(shares['jpegdl'] - shares['baseline'])}."
+    return (
+        f"They disagree: the baseline says {names[firsts['baseline']]} ({_percent(shares['baseline'])}), "
+        f"JPEG-DL says {names[firsts['jpegdl']]} ({_percent(shares['jpegdl'])})."
+    )
 
 
 def _surer(difference: float) -> str:
     points = f"{100 * abs(difference):.1f}"
     return "as sure" if points == "0.0" else f"{'more' if difference > 0 else 'less'} sure by {points} points"
-
-
-def _judged(answer: Answer, names: Sequence[str]) -> str:
-    true = answer.request.true
-    if true is None:
-        return (
-            f"The picture shows none of the {len(names)} classes, or its class is not known, so neither counts as "
-            "right."
-        )
-    right = [arm for arm in ARMS if answer.firsts[arm] == true]
-    if len(right) == 2:
-        return "Both are right."
-    if right:
-        return f"Only {'the baseline' if right == ['baseline'] else 'JPEG-DL'} is right."
-    return f"Both are wrong; the true label is {names[true]}."
 
 
 def _percent(share: float) -> str:

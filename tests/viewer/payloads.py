@@ -82,7 +82,7 @@ def payload(*, size: int = 32, rows: int = 4, columns: int = 4, change: float = 
         "sentences": {
             "given": "JPEG-DL gets a soft reconstruction: the picture turns grey and outlines stay.",
             "looks": {str(index): f"The maps for {CLASSES[index]} agree to {70 + index} %." for index in SHOWN},
-            "says": "They disagree: only the baseline is right.",
+            "says": "They disagree: the baseline says daffodil, JPEG-DL says bluebell.",
         },
         "warnings": [],
     }

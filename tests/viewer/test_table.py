@@ -331,6 +331,25 @@ def test_options_from_an_address_are_set_without_an_echo(open_viewer):
     assert page.get_by_role("dialog", name="Where it looks").is_visible()
 
 
+@pytest.mark.parametrize(
+    ("true", "jpegdl", "said"),
+    [
+        (0, 3, "Only the baseline is right."),
+        (3, 3, "Only JPEG-DL is right."),
+        (0, 0, "Both are right."),
+        (8, 3, "Both are wrong; the true label is daisy."),
+        (None, 3, "The picture shows none of the 9 classes, or its class is not known, so neither counts as right."),
+    ],
+)
+def test_who_is_right_is_said_for_the_true_class_that_is_known(open_viewer, true, jpegdl, said):
+    page = open_viewer(None)
+    result = payload()
+    result["state"]["true"] = true
+    result["probabilities"]["jpegdl"] = [0.9 if index == jpegdl else 0.0125 for index in range(9)]
+    assert page.evaluate(SHOW, [result, FACTS])
+    assert page.locator(".jxv-row-says .jxv-sentence").inner_text() == f"{result['sentences']['says']} {said}"
+
+
 def test_names_and_sentences_are_text_whatever_they_hold(open_viewer):
     page = open_viewer(None)
     result, hostile = payload(), "<img src=x onerror=alert(1)>"

@@ -91,13 +91,12 @@ export function createCompare({ facts, first, server, onState, onOptions }) {
     const { signal } = asking;
     const asked = state;
     const known = results.get(question(asked));
-    if (known && known.state.true === asked.true) return present(known, asked);
-    if (known) strip.render(asked, pairs.get(asked.pair), known); // the words follow
-    else wait(TEXTS.computing(captionOf(asked)));
+    if (known) return present(relabelled(known, asked), asked);
+    wait(TEXTS.computing(captionOf(asked)));
     try {
       const quick = await server.call("glance", wire(asked));
       if (asked !== state) return;
-      const result = quick ?? (known ? relabelled(known, asked) : await queued(asked, signal));
+      const result = quick ?? (await queued(asked, signal));
       if (asked !== state) return;
       if (result.refused) return refuse(result.refused);
       keep(result, asked);
@@ -292,9 +291,5 @@ const wire = ({ number, pair, picture, true: truth, stage, quantizer, file }) =>
   file,
 });
 
-/** A result whose true class changed, when the server no longer remembers it: its sentence would speak of another. */
-const relabelled = (result, asked) => ({
-  ...result,
-  state: { ...result.state, true: asked.true },
-  sentences: { ...result.sentences, says: "" },
-});
+/** The same result with another true class: that asks nobody. */
+const relabelled = (result, asked) => ({ ...result, state: { ...result.state, true: asked.true } });

@@ -5,7 +5,7 @@ import { ARMS, COLUMNS } from "./maps.js";
 import { percent } from "./numbers.js";
 import { readingText } from "./paint.js";
 import { sceneOf } from "./state.js";
-import { className } from "./words.js";
+import { className, firstOf } from "./words.js";
 
 /** Two lines: this picture, and the test set. */
 export function verdictOf(state) {
@@ -13,15 +13,14 @@ export function verdictOf(state) {
   const truth = result.state.true;
   const known = truth !== null && truth !== undefined;
   const answer = (arm) => {
-    const shares = result.probabilities[arm];
-    const first = shares.indexOf(Math.max(...shares));
+    const first = firstOf(result, arm);
     return element(
       "span",
       {},
       mark(arm),
       `${texts.arms[arm]} `,
       element("b", {}, className(state, first)),
-      ` ${percent(shares[first])} `,
+      ` ${percent(result.probabilities[arm][first])} `,
       known ? sign(first === truth, texts) : null,
     );
   };

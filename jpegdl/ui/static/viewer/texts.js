@@ -92,6 +92,14 @@ export const TEXTS = {
       [["Esc"], "close"],
     ],
   },
+  judged: {
+    both: "Both are right.",
+    baseline: "Only the baseline is right.",
+    jpegdl: "Only JPEG-DL is right.",
+    none: (name) => `Both are wrong; the true label is ${name}.`,
+    unknown: (count) =>
+      `The picture shows none of the ${count} classes, or its class is not known, so neither counts as right.`,
+  },
   // Words of the sentences that explain themselves on tap.
   terms: {
     "soft reconstruction":

@@ -1,7 +1,7 @@
 /** Captions, names for screen readers and sentences of the state. */
 
 import { element } from "./dom.js";
-import { cellAt, COLUMNS } from "./maps.js";
+import { ARMS, cellAt, COLUMNS } from "./maps.js";
 import { readingText } from "./paint.js";
 import { sceneOf } from "./state.js";
 
@@ -32,10 +32,27 @@ export function doubtful({ result, options }, arm) {
   return share < UNSURE ? share : null;
 }
 
-/** The sentence of a row; that of the maps belongs to the explained class. */
-export function sentence({ result, options }, row) {
-  const { sentences } = result;
-  return row === "looks" ? (sentences.looks[options.class] ?? "") : sentences[row];
+/** The sentence of a row; that of the maps belongs to the explained class, that of the answers to the true one. */
+export function sentence(state, row) {
+  const { sentences } = state.result;
+  if (row === "looks") return sentences.looks[state.options.class] ?? "";
+  return row === "says" ? `${sentences.says} ${judgement(state)}` : sentences[row];
+}
+
+/** The class that an arm answers. */
+export function firstOf({ probabilities }, arm) {
+  const shares = probabilities[arm];
+  return shares.indexOf(Math.max(...shares));
+}
+
+/** Who is right. Said here, because a visitor may choose the true class when no server remembers the result. */
+function judgement(state) {
+  const { result, facts, texts } = state;
+  const truth = result.state.true;
+  if (truth === null) return texts.judged.unknown(facts.classes.length);
+  const [right, other] = ARMS.filter((arm) => firstOf(result, arm) === truth);
+  if (other) return texts.judged.both;
+  return right ? texts.judged[right] : texts.judged.none(className(state, truth));
 }
 
 /** Writes the sentence of a row into a node; one that is there already keeps its focus and its open explanation. */
