@@ -28,7 +28,7 @@ $(wordlist 2,9,$(MAKECMDGOALS)): ; @:
 endif
 
 test: check  ## everything that must pass: check, then the tests
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/requirements-dev.installed  ## formatter, linter and types, without the tests
 	$(BIN)/ruff format --check .

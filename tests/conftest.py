@@ -10,8 +10,11 @@ from PIL import Image
 
 from jpegdl.server.environment import prepare_environment
 
-# torch: one thread where the tests run in several processes, two where several test runs share a machine
-os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
+# torch: two threads, since several test runs may share a machine; one where the tests run in several processes, which
+# inherit what the first one sets
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "2")
 prepare_environment()  # as app.py does: no telemetry, and a private folder for uploads
 
 if DEVICE := os.environ.get("JPEGDL_TEST_DEVICE"):  # benchmarks/gpu.py: where pairs lie that are given no place
