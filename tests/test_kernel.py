@@ -19,10 +19,12 @@ from jpegdl.codec.layer import JPEGLayer
 from tests.oracle import Exact
 from tests.test_layer import gradients_of, pictures, tables
 from tests.test_quantizer import (
+    TINY_STEPS,
     check,
     check_large,
     coefficients,
     fractions,
+    grey_levels,
     hardnesses,
     large_coefficients,
     steps,
@@ -56,6 +58,18 @@ def test_value_and_derivatives_are_those_of_the_explicit_sum(
     z, alpha = coefficients(step, max_index, shifts), h / step**2
     found = Exact(*built(width).quantize(z, step, alpha, max_index, all_levels=all_levels))
     check(found, z, step, alpha, max_index, window=not all_levels)
+
+
+@pytest.mark.parametrize("max_index", [127, 1023])
+@pytest.mark.parametrize("all_levels", [False, True])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("step", "top"), TINY_STEPS)
+def test_with_a_tiny_step_nearly_all_coefficients_are_beyond_the_limit_and_as_exact(
+    step: float, top: float, width: str, all_levels: bool, max_index: int
+) -> None:
+    z = grey_levels(top)
+    found = Exact(*built(width).quantize(z, step, 5.0, max_index, all_levels=all_levels))
+    check(found, z, step, 5.0, max_index, window=not all_levels)
 
 
 @pytest.mark.parametrize("all_levels", [False, True])

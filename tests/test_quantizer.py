@@ -39,6 +39,7 @@ def by_rows(z: Tensor, step: float, alpha: float, max_index: int | None, name: s
 EVALUATORS: dict[str, Evaluate] = {"elements": by_autograd, "rows": by_rows}
 hardnesses = st.floats(-3, 3).map(lambda exponent: 10**exponent)
 steps = st.floats(-2, 1.7).map(lambda exponent: 10**exponent)
+TINY_STEPS = [(1e-5, 1000), (1e-4, 1000), (2e-3, 70)]  # and the largest coefficient; the least that is learned is 1e-5
 fractions = st.lists(st.floats(-0.49, 0.49), min_size=3, max_size=3)
 
 
@@ -47,6 +48,12 @@ def coefficients(step: float, max_index: int, shifts: list[float]) -> Tensor:
     near = [0, 1, 5, 40, *range(max_index - 6, max_index + 5), 2 * max_index, 300 * max_index]
     index = torch.tensor([*near, *(-n for n in near)], dtype=torch.float64)
     return ((index[:, None] + torch.tensor(shifts, dtype=torch.float64)) * step).float().flatten()
+
+
+def grey_levels(top: float) -> Tensor:
+    """Coefficients of pictures, small and large, both signs."""
+    sizes = torch.cat([torch.zeros(1), top * torch.logspace(-9, 0, 91)])
+    return torch.cat([sizes, -sizes])
 
 
 def large_coefficients(step: float, top: float, seed: int) -> Tensor:
@@ -106,6 +113,16 @@ def test_value_and_derivatives_are_those_of_the_explicit_sum(
     z = coefficients(step, max_index, shifts)
     alpha = h / step**2
     check(EVALUATORS[evaluator](z, step, alpha, max_index, name), z, step, alpha, max_index, window=name == "window")
+
+
+@pytest.mark.parametrize("max_index", [127, 1023])
+@pytest.mark.parametrize("name", QUANTIZERS)
+@pytest.mark.parametrize(("step", "top"), TINY_STEPS)
+def test_with_a_tiny_step_nearly_all_coefficients_are_beyond_the_limit_and_as_exact(
+    step: float, top: float, name: str, max_index: int
+) -> None:
+    z = grey_levels(top)
+    check(by_autograd(z, step, 5.0, max_index, name), z, step, 5.0, max_index, window=name == "window")
 
 
 @pytest.mark.parametrize("name", QUANTIZERS)

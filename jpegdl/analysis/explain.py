@@ -29,12 +29,12 @@ class Explained:
         """(len(classes), h, w) at the stage's own resolution, >= 0, in the library's raw units."""
         features = self._features.detach().float()
         gradients = self._gradients(classes)
-        one = gradients[..., :1, :1]
-        if torch.equal(gradients, one.expand_as(gradients)):
+        in_memory = gradients.cpu().numpy()
+        if (in_memory == in_memory[..., :1, :1]).all():
             # All cells count the same, as before an average pool: a sum over them is a product.
-            weights = features[0, 0].numel() * _weights_of_a_cell(features[0].sum((1, 2)), one[..., 0, 0])
+            weights = features[0, 0].numel() * _weights_of_a_cell(features[0].sum((1, 2)), gradients[..., 0, 0])
         else:
-            arrays = features.cpu().numpy(), gradients.cpu().numpy()
+            arrays = features.cpu().numpy(), in_memory
             weights = torch.from_numpy(_library().get_cam_weights(None, None, None, None, *arrays)).to(features.device)
         maps: Array = torch.einsum("nc,chw->nhw", weights, features[0]).clamp(min=0).cpu().numpy()
         return maps

@@ -29,6 +29,7 @@ constexpr int CELLS = 64, CHANNELS = 3, TABLES = CHANNELS * CELLS, MOST_ROUNDS =
 constexpr int FLUSH = 64;  // tiles whose table gradients are added in float
 typedef float vf __attribute__((vector_size(4 * LANES)));
 typedef int32_t vi __attribute__((vector_size(4 * LANES)));
+typedef double vd __attribute__((vector_size(4 * LANES)));  // half as many
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE vf splat(float x) { return x - vf{}; }
@@ -63,6 +64,11 @@ INLINE bool any(vi mask) {  // any lane below 0
     for (int lane = 0; lane < LANES; ++lane) found |= mask[lane];
     return found < 0;
 #endif
+}
+INLINE bool any_above(vd x, double bound) {
+    double greatest = x[0];
+    for (int lane = 1; lane < LANES / 2; ++lane) greatest = std::max(greatest, x[lane]);
+    return greatest > bound;
 }
 #if defined(__AVX512F__)
 typedef __mmask16 Lanes;
@@ -122,12 +128,18 @@ INLINE void exponentials(vf x[]) {
 // --- the quantizer ---------------------------------------------------------------------------------------------------
 
 enum Method { IDENTITY, THETA, WINDOW };
+constexpr int TERMS = 24;
+constexpr double REACH = 12;  // of y
 
 struct Rare {  // what only some methods need
     Method method;
     float max_index, edge;  // |z| from which the sum over all levels is finite
     float first, second;    // exp(-pi^2 / h), exp(-4 pi^2 / h)
     float outermost, sixth;  // index from which the window is counted from the limit; d^6
+    // With a tiny step the limit L is near to all coefficients. Z = sum exp(2 h u j - h j^2) is even in y = 2 h u L, with
+    // positive coefficients, and the mean level is L Z'(y) / Z(y).
+    float reach;         // |z| up to which TERMS of them suffice to 1e-14; -1 if the step is not tiny
+    double even[TERMS];  // sum (j / L)^(2 m) exp(-h j^2) / (2 m)!
 };
 
 struct Entry {  // what depends on one table entry; small, because the cache also holds the tile
@@ -142,6 +154,20 @@ struct Entry {  // what depends on one table entry; small, because the cache als
 struct Derivatives {
     vf slope, by_step, by_alpha;
 };
+
+void expand(double h, int max_index, const Entry& e, Rare& rare) {
+    rare.reach = float(REACH / (2 * h * max_index)) * e.step;
+    std::fill(rare.even, rare.even + TERMS, 0.0);
+    rare.even[0] = 1;
+    for (int j = 1; j <= max_index; ++j) {
+        const double square = double(j) / max_index * j / max_index;
+        double term = 2 * std::exp(-h * j * j);
+        for (int m = 0; m < TERMS; ++m) {
+            rare.even[m] += term;
+            term *= square / ((2 * m + 1) * (2 * m + 2));
+        }
+    }
+}
 
 // `unit`: grey levels of z = 1; `out`: the result of 1 grey level; max_index below 0: no limit.
 Entry make_entry(float step, float alpha, int max_index, bool all_levels, double unit, double out, Rare& rare) {
@@ -160,6 +186,8 @@ Entry make_entry(float step, float alpha, int max_index, bool all_levels, double
     rare.second = rare.method == THETA ? float(std::exp(-4 * pi * pi / h)) : 0;
     rare.outermost = h < 10 ? max_index - 1.0f : max_index;  // above 10, what lies further out is nothing
     rare.sixth = decay(6);
+    rare.reach = -1;
+    if (all_levels && max_index > 0 && rare.edge < 0) expand(h, max_index, e, rare);
     return e;
 }
 
@@ -357,29 +385,73 @@ INLINE Derivatives theta_derivatives(vf z, const Entry& e) {
             by_hardness * (e.step * e.step * e.step)};
 }
 
-// One coefficient near the limit: the levels that weigh anything, in double (levels.py, _finite_sum).
-__attribute__((noinline)) void finite_sum(float z, const Entry& e, float out[4]) {
-    const double step = e.step, h = e.gain / 2, size = std::fabs(double(z)), limit = e.rare->max_index;
+// Coefficients near the limit: the levels that weigh anything, in double (levels.py, _finite_sums). With a tiny step all
+// coefficients are there, with sums over thousands of levels: so the lanes go side by side, half of them to a register.
+template <bool DERIVATIVES>
+__attribute__((noinline)) void finite_sums(vf z, const Entry& e, vf& value, Derivatives& found) {
+    constexpr int N = 2, HALF = LANES / 2, BETWEEN = 16;  // BETWEEN: levels between two looks whether any is left
     constexpr double negligible = 1e-18;
-    const double n = std::min(std::nearbyint(std::min(size / step, limit + 1)), limit), d = size / step - n;
-    double total = 1, sums[3] = {0, 0, 0};
-    const double decay = std::exp(-2 * h);
-    for (int side = 1; side >= -1; side -= 2) {
-        const int count = int(side > 0 ? limit - n : limit + n);
-        double w = 1, ratio = std::exp(std::min(h * (2 * d * side - 1), 0.0));  // of a weight to the one before
-        for (int k = 1; k <= count && (w > negligible || k == 1); ++k) {
-            const double g = side * k;
-            w *= ratio, ratio *= decay;
-            total += w, sums[0] += w * g, sums[1] += w * g * g, sums[2] += w * g * g * g;
-        }
+    const double step = e.step, h = e.gain / 2, limit = e.rare->max_index, decay = std::exp(-2 * h);
+    vd n[N], d[N], w[N], ratio[N], count[N], total[N], mean[N], square[N], cube[N];  // ratio: of a weight to the one before
+    for (int lane = 0; lane < LANES; ++lane) {
+        const double size = std::fabs(double(z[lane])) / step;
+        double& nearest = ((double*)n)[lane] = std::min(std::nearbyint(std::min(size, limit + 1)), limit);
+        ((double*)d)[lane] = size - nearest;
     }
-    const double mean = sums[0] / total, square = sums[1] / total, cube = sums[2] / total;
-    const double variance = square - mean * mean, excess = cube - mean * square - variance * d;
-    const double slope = 2 * h * variance, sign = z < 0 ? -1 : 1;
-    out[0] = float(sign * (n + mean) * step);
-    out[1] = float(slope);
-    out[2] = float(sign * (n * (1 - slope) + mean - 2 * h * excess));
-    out[3] = float(sign * (variance * d - excess) * step * step * step);
+    EACH total[k] = vd{} + 1, mean[k] = square[k] = cube[k] = vd{};
+    for (int side = 1; side >= -1; side -= 2) {
+        for (int lane = 0; lane < LANES; ++lane)
+            ((double*)ratio)[lane] = std::exp(std::min(h * (2 * ((double*)d)[lane] * side - 1), 0.0));
+        EACH w[k] = vd{} + 1, count[k] = side > 0 ? limit - n[k] : limit + n[k];
+        for (double first = 1; any_above(w[0], negligible) || any_above(w[1], negligible); first += BETWEEN)
+            for (int i = 0; i < BETWEEN; ++i) {
+                const double far = first + i, g = side * far;
+                EACH w[k] *= ratio[k], ratio[k] *= decay;
+                EACH w[k] = far <= count[k] ? w[k] : vd{};
+                EACH total[k] += w[k], mean[k] += w[k] * g;
+                if (DERIVATIVES) EACH square[k] += w[k] * (g * g), cube[k] += w[k] * (g * g * g);
+            }
+    }
+    for (int lane = 0; lane < LANES; ++lane) {
+        const auto of = [&](const vd* values) { return ((const double*)values)[lane]; };
+        const double sign = z[lane] < 0 ? -1 : 1, average = of(mean) / of(total);
+        value[lane] = float(sign * (of(n) + average) * step);
+        if (!DERIVATIVES) continue;
+        const double variance = of(square) / of(total) - average * average;
+        const double excess = of(cube) / of(total) - average * of(square) / of(total) - variance * of(d);
+        const double slope = 2 * h * variance;
+        found.slope[lane] = float(slope);
+        found.by_step[lane] = float(sign * (of(n) * (1 - slope) + average - 2 * h * excess));
+        found.by_alpha[lane] = float(sign * (variance * of(d) - excess) * step * step * step);
+    }
+}
+
+INLINE vf expanded_value(vf z, const Entry& e) {
+    const double limit = e.rare->max_index, factor = e.gain / e.step * limit;
+    const double* even = e.rare->even;
+    vf value;
+    for (int lane = 0; lane < LANES; ++lane) {
+        const double y = factor * z[lane], s = y * y;
+        double whole = even[TERMS - 1], slope = 2 * (TERMS - 1) * even[TERMS - 1];
+        for (int m = TERMS - 2; m > 0; --m) whole = whole * s + even[m], slope = slope * s + 2 * m * even[m];
+        value[lane] = float(limit * y * slope / (whole * s + even[0]) * e.step);
+    }
+    return value;
+}
+
+template <bool DERIVATIVES>
+INLINE void replace_near(vf z, const Entry& e, vf& value, Derivatives& found) {
+    vi near = magnitude(z) > e.rare->edge;
+    if (__builtin_expect(!any(near), 1)) return;
+    vf exact;
+    Derivatives exacts;
+    if (!DERIVATIVES && !any(splat(e.rare->reach) < magnitude(z))) exact = expanded_value(z, e);
+    else finite_sums<DERIVATIVES>(z, e, exact, exacts);
+    value = near ? exact : value;
+    if (!DERIVATIVES) return;
+    found.slope = near ? exacts.slope : found.slope;
+    found.by_step = near ? exacts.by_step : found.by_step;
+    found.by_alpha = near ? exacts.by_alpha : found.by_alpha;
 }
 
 INLINE vf value(vf z, const Entry& e) {
@@ -390,14 +462,8 @@ INLINE vf value(vf z, const Entry& e) {
         return result;
     }
     if (e.rare->method == THETA) result = theta_value(z, e);
-    vi near = magnitude(z) > e.rare->edge;
-    if (__builtin_expect(any(near), 0))
-        for (int lane = 0; lane < LANES; ++lane)
-            if (near[lane]) {
-                float exact[4];
-                finite_sum(z[lane], e, exact);
-                result[lane] = exact[0];
-            }
+    Derivatives unused;
+    replace_near<false>(z, e, result, unused);
     return result * e.convert;
 }
 
@@ -408,14 +474,8 @@ INLINE Derivatives derivatives(vf z, const Entry& e) {
         return result;
     }
     if (e.rare->method == THETA) result = theta_derivatives(z, e);
-    vi near = magnitude(z) > e.rare->edge;
-    if (__builtin_expect(any(near), 0))
-        for (int lane = 0; lane < LANES; ++lane)
-            if (near[lane]) {
-                float exact[4];
-                finite_sum(z[lane], e, exact);
-                result.slope[lane] = exact[1], result.by_step[lane] = exact[2], result.by_alpha[lane] = exact[3];
-            }
+    vf unused;
+    replace_near<true>(z, e, unused, result);
     return result;
 }
 
