@@ -1,5 +1,6 @@
 """What lies in deploy/ and the Dockerfile, tried as far as a machine without Docker allows."""
 
+import os
 import re
 import shlex
 import shutil
@@ -14,6 +15,7 @@ import pytest
 
 from deploy import space
 from tests.conftest import unused_port
+from tests.running import is_listening, wait_until
 from tests.test_start import app
 from tests.visitors import Visitor, fn_index
 
@@ -48,13 +50,36 @@ def nginx(folder: Path, replicas: list[str]) -> Iterator[str]:
         process.wait(20)
 
 
-def test_behind_nginx_each_visitor_stays_with_one_of_two_replicas_and_is_answered(tmp_path):
-    places = [tmp_path / name for name in ("first", "second", "nginx")]
+@contextmanager
+def caddy(folder: Path, replicas: list[str]) -> Iterator[str]:
+    """deploy/Caddyfile on a free port, without a certificate, before servers at these addresses."""
+    if not (program := shutil.which("caddy")):
+        pytest.skip("no Caddy is installed")
+    port = unused_port()
+    site = (ROOT / "deploy" / "Caddyfile").read_text(encoding="utf-8")
+    site, names = re.subn(r"(?m)^explorer\.example\.org ", f"http://127.0.0.1:{port} ", site)
+    site, servers = re.subn(r"127\.0\.0\.1:7861 127\.0\.0\.1:7862", " ".join(replicas), site)
+    assert (names, servers) == (1, 1)
+    (folder / "Caddyfile").write_text("{\n\tadmin off\n}\n" + site, encoding="utf-8")
+    environment = os.environ | {"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    command = [program, "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: is_listening(port))
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.mark.parametrize("proxy", [nginx, caddy])
+def test_behind_a_proxy_each_visitor_stays_with_one_of_two_replicas_and_is_answered(tmp_path, proxy):
+    places = [tmp_path / name for name in ("first", "second", "proxy")]
     for place in places:
         place.mkdir()
     with app(places[0]) as first, app(places[1]) as second:
         replicas = [running.client.base_url for running in (first, second)]
-        with nginx(places[2], [f"{url.host}:{url.port}" for url in replicas]) as url:
+        with proxy(places[2], [f"{url.host}:{url.port}" for url in replicas]) as url:
             folders = []
             for _ in range(8):
                 with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
