@@ -10,6 +10,8 @@ from benchmarks import gpu
 from benchmarks.cases import write_between
 from benchmarks.training import Case, training_row, training_table
 from jpegdl.pairs.checkpoints import load_pair
+from tests.load.__main__ import COMMANDS
+from tests.load.report import REPORT
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -53,3 +55,11 @@ def test_the_gpus_section_has_its_marks_and_says_that_nobody_ran_it_or_on_which_
     text = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     (section,) = re.findall(f"{gpu.MARKS[0]}(.*){gpu.MARKS[1]}", text, re.DOTALL)
     assert "Nobody has run it" in section or "The test suite with pairs on the GPU" in section
+
+
+def test_every_table_of_the_load_tool_has_its_place_in_the_document() -> None:
+    text = REPORT.read_text(encoding="utf-8")
+    for name in ("users-50", "users-200", *(command for command in COMMANDS if command != "users")):
+        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
+        assert (text.count(begin), text.count(end)) == (1, 1), name
+        assert text.index(begin) < text.index(end)
