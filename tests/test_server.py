@@ -20,7 +20,7 @@ import gradio as gr
 import httpx
 import pytest
 
-from jpegdl.server.door import MIB, Door
+from jpegdl.server.door import MIB, TOO_LARGE, Door
 from jpegdl.server.environment import prepare_environment, results_folder
 from jpegdl.server.results import save_bytes, save_png
 from jpegdl.server.serving import launch_settings, serve
@@ -201,7 +201,7 @@ def test_a_body_that_is_too_large_gets_413_and_leaves_no_file(server, client, pa
 def test_a_picture_over_the_limit_of_one_file_gets_413_and_leaves_no_file(server, client):
     before = files_in(server.folder)
     answer = client.post("/gradio_api/upload", files={"files": ("a.jpg", bytes(MAX_BYTES + 1))})
-    assert answer.status_code == 413
+    assert (answer.status_code, answer.json()) == (413, {"detail": TOO_LARGE})
     assert files_in(server.folder) == before
 
 

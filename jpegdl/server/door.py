@@ -88,6 +88,10 @@ class Door:
         route = scope["path"].partition("/gradio_api/")[2]
 
         async def send(message: Message) -> None:
+            if message.get("status") == 413:  # a file between the two limits, in Gradio's words
+                await answer.refuse(413, TOO_LARGE)
+            if answer.refused:
+                return
             if route.startswith(DIRECT) and message.get("status") == 500:
                 message["status"] = 400
             if answer.started or not body.broken:  # else the app only reports that its body broke off
@@ -155,7 +159,7 @@ class _Body:
 
 class _Answer:
     def __init__(self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]) -> None:
-        self.started = False
+        self.started = self.refused = False
         self._asgi = scope, receive
         self._send = send
         self._headers = headers
@@ -170,6 +174,7 @@ class _Answer:
 
     async def refuse(self, status: int, sentence: str) -> None:
         scope = self._asgi[0]
+        self.refused = True
         _log.warning("%s %.80r: %d %s", scope["method"], scope["path"], status, sentence)
         headers = {"Connection": "close"} if status in (408, 413) else None  # the rest of the body is not read
         with contextlib.suppress(OSError):  # nobody listens any more
