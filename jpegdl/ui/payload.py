@@ -86,6 +86,7 @@ def result_payload(
         "crop": crop(*upright, pair.card.input_size, pair.card.short_side)._asdict(),
         "pictures": asdict(pictures),
         "probabilities": {arm: short(answer.probabilities[arm]) for arm in ARMS},
+        "answers": answer.firsts,  # two classes may be alike in their first four digits
         "maps": {
             "stage": answer.stage,
             "rows": rows,

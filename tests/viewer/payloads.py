@@ -69,6 +69,7 @@ def payload(*, size: int = 32, rows: int = 4, columns: int = 4, change: float = 
         "crop": {"width": size, "height": size, "left": 0, "top": 0, "side": size},
         "pictures": {"given": data_url(given), "reconstruction": data_url(reconstruction), "relative": False},
         "probabilities": PROBABILITIES,
+        "answers": {"baseline": 0, "jpegdl": 3},
         "maps": {
             "stage": "last",
             "rows": rows,

@@ -345,7 +345,7 @@ def test_who_is_right_is_said_for_the_true_class_that_is_known(open_viewer, true
     page = open_viewer(None)
     result = payload()
     result["state"]["true"] = true
-    result["probabilities"]["jpegdl"] = [0.9 if index == jpegdl else 0.0125 for index in range(9)]
+    result["answers"]["jpegdl"] = jpegdl
     assert page.evaluate(SHOW, [result, FACTS])
     assert page.locator(".jxv-row-says .jxv-sentence").inner_text() == f"{result['sentences']['says']} {said}"
 

@@ -80,15 +80,8 @@ export function createStrip() {
   return { node, render, wait, announce };
 }
 
-function answersOf({ probabilities }) {
-  const top = (shares) => shares.reduce((best, share, index) => (share > shares[best] ? index : best), 0);
-  return Object.fromEntries(
-    ARMS.map((arm) => {
-      const index = top(probabilities[arm]);
-      return [arm, { index, share: probabilities[arm][index] }];
-    }),
-  );
-}
+const answersOf = ({ answers, probabilities }) =>
+  Object.fromEntries(ARMS.map((arm) => [arm, { index: answers[arm], share: probabilities[arm][answers[arm]] }]));
 
 function agreement({ true: truth }, { baseline, jpegdl }) {
   const right = ARMS.filter((arm) => ({ baseline, jpegdl })[arm].index === truth);

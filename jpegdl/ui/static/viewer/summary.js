@@ -5,7 +5,7 @@ import { ARMS, COLUMNS } from "./maps.js";
 import { percent } from "./numbers.js";
 import { readingText } from "./paint.js";
 import { sceneOf } from "./state.js";
-import { className, firstOf } from "./words.js";
+import { className } from "./words.js";
 
 /** Two lines: this picture, and the test set. */
 export function verdictOf(state) {
@@ -13,7 +13,7 @@ export function verdictOf(state) {
   const truth = result.state.true;
   const known = truth !== null && truth !== undefined;
   const answer = (arm) => {
-    const first = firstOf(result, arm);
+    const first = result.answers[arm];
     return element(
       "span",
       {},

@@ -39,18 +39,12 @@ export function sentence(state, row) {
   return row === "says" ? `${sentences.says} ${judgement(state)}` : sentences[row];
 }
 
-/** The class that an arm answers. */
-export function firstOf({ probabilities }, arm) {
-  const shares = probabilities[arm];
-  return shares.indexOf(Math.max(...shares));
-}
-
 /** Who is right. Said here, because a visitor may choose the true class when no server remembers the result. */
 function judgement(state) {
   const { result, facts, texts } = state;
   const truth = result.state.true;
   if (truth === null) return texts.judged.unknown(facts.classes.length);
-  const [right, other] = ARMS.filter((arm) => firstOf(result, arm) === truth);
+  const [right, other] = ARMS.filter((arm) => result.answers[arm] === truth);
   if (other) return texts.judged.both;
   return right ? texts.judged[right] : texts.judged.none(className(state, truth));
 }
