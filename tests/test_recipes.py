@@ -157,6 +157,12 @@ def test_milestones_and_warm_up_keep_their_share(name, epochs, milestones, warmu
     assert (short.milestones, short.warmup_epochs) == (milestones, warmup)
 
 
+def test_early_milestones_that_would_fall_together_stay_apart_and_inside():
+    for epochs in range(1, 201):
+        short = with_epochs(recipe(epochs=200, milestones=(3, 5, 7)), epochs)  # refuses what does not rise inside
+        assert len(short.milestones) == min(3, epochs - 1)
+
+
 # The catalogue
 
 FINE_DATA = ("cub200", "stanford_dogs", "flowers102-authors", "pets")
