@@ -394,6 +394,21 @@ def test_load_pairs_returns_the_good_ones_beside_the_refused(tmp_path):
     }
 
 
+def test_whatever_goes_wrong_with_one_pair_leaves_the_others(tmp_path, monkeypatch):
+    write_pair(tmp_path / "good")
+    write_pair(tmp_path / "odd")
+
+    def prove(pair: ModelPair) -> None:
+        if pair.card.name == "odd":
+            raise RuntimeError("could not create a primitive")
+
+    monkeypatch.setattr("jpegdl.pairs.checkpoints.prove", prove)
+    pairs, refused = load_pairs(tmp_path)
+    assert list(pairs) == ["good"]
+    sentence = "odd cannot be loaded (RuntimeError: could not create a primitive); restore it."
+    assert [str(error) for error in refused.values()] == [sentence]
+
+
 def test_a_card_comes_back_from_its_json():
     facts = card()
     assert card_from_json(card_to_json(facts)) == facts

@@ -145,6 +145,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda data: b"",
     "zeros": lambda data: bytes(len(data)),
     "zeros inside": lambda data: data[:2000] + bytes(500) + data[2500:],
+    "one bit": lambda data: data[:-9000] + bytes([data[-9000] ^ 1]) + data[-8999:],
     "another pickle": lambda data: b"\x80\x04]\x94(K\x01K\x02e.",
 }
 

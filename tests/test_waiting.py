@@ -12,6 +12,7 @@ import gradio as gr
 import httpx
 import pytest
 from gradio import queueing
+from gradio.server_messages import HeartbeatMessage
 
 from jpegdl.server import waiting
 from jpegdl.server.inboxes import Inboxes
@@ -323,6 +324,14 @@ def test_draining_tells_who_waits_lets_what_runs_end_and_admits_nobody():
     sentences, seconds = asyncio.run(drain())
     assert sentences == [waiting.STOPPING] * 2
     assert 0.2 <= seconds < 2
+
+
+def test_a_message_to_a_session_without_a_list_ends_its_own_event_and_nothing_else():
+    room = room_of_one_function(seconds_at_the_start=1)
+    event = queueing.Event("gone", room.blocks.fns[0], SimpleNamespace(), None)  # type: ignore[arg-type]
+    room.send_message(event, HeartbeatMessage())
+    assert not event.alive
+    assert room.inboxes == {}
 
 
 def test_a_list_that_is_taken_out_twice_is_no_error():
