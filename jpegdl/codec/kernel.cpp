@@ -389,7 +389,7 @@ INLINE Derivatives theta_derivatives(vf z, const Entry& e) {
 // coefficients are there, with sums over thousands of levels: so the lanes go side by side, half of them to a register.
 template <bool DERIVATIVES>
 __attribute__((noinline)) void finite_sums(vf z, const Entry& e, vf& value, Derivatives& found) {
-    constexpr int N = 2, HALF = LANES / 2, BETWEEN = 16;  // BETWEEN: levels between two looks whether any is left
+    constexpr int N = 2, BETWEEN = 16;  // BETWEEN: levels between two looks whether any is left
     constexpr double negligible = 1e-18;
     const double step = e.step, h = e.gain / 2, limit = e.rare->max_index, decay = std::exp(-2 * h);
     vd n[N], d[N], w[N], ratio[N], count[N], total[N], mean[N], square[N], cube[N];  // ratio: of a weight to the one before
