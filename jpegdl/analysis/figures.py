@@ -115,5 +115,7 @@ def _enlarge(map: ArrayLike, size: int) -> Floats:
 
 def _to_bytes(picture: ArrayLike) -> Bytes:
     """(3, H, W), 1.0 = white -> (H, W, 3), 0..255."""
-    levels = np.rint(np.clip(np.asarray(picture, dtype=np.float64), 0, 1) * _WHITE)
+    levels = np.array(picture, dtype=np.float64)
+    np.clip(levels, 0, 1, out=levels)
+    np.rint(np.multiply(levels, _WHITE, out=levels), out=levels)
     return levels.astype(np.uint8).transpose(1, 2, 0).copy()
