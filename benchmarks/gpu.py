@@ -29,7 +29,7 @@ from jpegdl.codec.layer import JPEGLayer
 from jpegdl.codec.quantizer import soft_quantize_all_levels
 from jpegdl.codec.window import window_derivatives, window_value
 from jpegdl.pairs.checkpoints import ModelPair, load_pairs
-from jpegdl.pairs.classifier import build_classifier
+from jpegdl.pairs.classifier import ARMS, build_classifier
 from jpegdl.pairs.prepare import prepare, to_unit
 
 ROOT = Path(__file__).parents[1]
@@ -126,7 +126,7 @@ def comparison_table(pair: ModelPair, rounds: int, device: torch.device) -> Iter
     image = to_unit(square)[None].to(device)
     answer = compare(pair, picture)
     parts: dict[str, Callable[[], object]] = {
-        "both plain forward passes": partial(forward, pair, image),
+        "both plain forward passes": partial(forward, {arm: pair.arm(arm) for arm in ARMS}, image),
         "scaling and cropping": partial(prepare, picture, pair.card.input_size, pair.card.short_side),
         "to the GPU": lambda: to_unit(square)[None].to(device),
         "the layer and what it did": partial(compress, pair.codec, image, "five levels"),

@@ -118,18 +118,31 @@ def test_the_health_check_of_the_dockerfile_is_valid_python():
     compile(code, "HEALTHCHECK", "exec")
 
 
-def test_what_the_image_holds_is_enough_to_import_the_app(tmp_path):
-    """The COPY steps in an empty folder, and nothing else of this one on the path."""
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory) -> tuple[Path, list[str]]:
+    """The COPY steps in an empty folder, where the app is imported with nothing else of this one on the path: that
+    folder; what the app calls its own, and whether scipy's statistics came with it."""
+    folder = tmp_path_factory.mktemp("image")
     for line in (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines():
         if line.startswith("COPY"):
             _, source, target = line.split()
             copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
             if source != "checkpoints":
-                copy(ROOT / source, tmp_path / Path(target).name if target != "./" else tmp_path / source)
-    code = "import app, jpegdl.server.decoder; print(app.ROOT)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+                copy(ROOT / source, folder / Path(target).name if target != "./" else folder / source)
+    code = "import sys, app, jpegdl.server.decoder; print(app.ROOT); print('scipy.stats' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(tmp_path)
+    return folder, done.stdout.split()
+
+
+def test_what_the_image_holds_is_enough_to_import_the_app(imported):
+    folder, (root, _) = imported
+    assert root == str(folder)
+
+
+def test_the_app_is_imported_without_scipys_statistics(imported):
+    """They cost a second of each start; jpegdl/pairs/chances.py has the four that are needed."""
+    assert imported[1][1] == "False"
 
 
 # The Space

@@ -200,7 +200,6 @@ def test_two_processes_reach_the_tables_and_weights_of_one(together, alone):
     expected, history = trained(0, 1)
     assert (expected["codec.steps"] - tables()).abs().median() > 1e-3  # the tables moved
     for name, tensor in expected.items():
-        print("DD", name, float((together.tensors[name] - tensor).abs().max()))
         assert torch.allclose(together.tensors[name], tensor, rtol=1e-6, atol=1e-6), name
     assert np.allclose(together.history, history, rtol=1e-6)
 

@@ -48,7 +48,8 @@ def app() -> Iterator[SimpleNamespace]:
             client=client, go=go, ran=ran, room=demo._queue, work=fn_index(client, "compute"), pool=pool
         )
         go.set()
-    demo.close(verbose=False)
+        demo.server.config.timeout_graceful_shutdown = 0  # for the streams of those whom nobody answers any more
+        demo.close(verbose=False)
 
 
 @pytest.fixture(autouse=True)

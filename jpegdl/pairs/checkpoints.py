@@ -54,13 +54,15 @@ class ModelPair:
     def of(
         cls, card: PairCard, baseline: Classifier, jpegdl: Classifier, device: torch.device | str = "cpu"
     ) -> "ModelPair":
-        """Freeze two networks on the CPU, take the tables, move them. Raises ValueError for a pair without a layer."""
+        """Freeze two networks on the CPU, take the tables, move them, with channels last in memory, in which
+        convolutions are faster (benchmarks/analysis.py). Raises ValueError for a pair without a layer."""
         layer = table_layer(jpegdl)
         if layer is None:
             raise ValueError(f"{card.name}: the JPEG-DL network has no JPEG layer; give it one")
         tables, alphas = (_constant(value) for value in (layer.steps, layer.alpha))
         for arm in (baseline, jpegdl):
             arm.requires_grad_(False).eval().to(device)
+            arm.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
         return cls(card, baseline, jpegdl, tables, alphas)
 
     def arm(self, arm: Arm) -> Classifier:
