@@ -72,31 +72,35 @@ def caddy(folder: Path, replicas: list[str]) -> Iterator[str]:
         process.wait(20)
 
 
-@pytest.mark.parametrize("proxy", [nginx, caddy])
-def test_behind_a_proxy_each_visitor_stays_with_one_of_two_replicas_and_is_answered(tmp_path, proxy):
-    places = [tmp_path / name for name in ("first", "second", "proxy")]
-    for place in places:
-        place.mkdir()
+@pytest.fixture(scope="module")
+def replicas(tmp_path_factory) -> Iterator[dict[Path, str]]:
+    """The folders of two running apps and their addresses."""
+    places = [tmp_path_factory.mktemp(name) for name in ("first", "second")]
     with app(places[0]) as first, app(places[1]) as second:
-        replicas = [running.client.base_url for running in (first, second)]
-        with proxy(places[2], [f"{url.host}:{url.port}" for url in replicas]) as url:
-            folders = []
-            for _ in range(8):
-                with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
-                    client.get("/")
-                    for _ in range(2):
-                        answer = Visitor(client).ask(fn_index(client, "work"), ["0"])
-                        path = answer["output"]["data"][0]["path"]
-                        assert client.get(f"/gradio_api/file={path}").text == "0"
-                        folders.append(Path(path).parents[2].parent)
-            assert [folders[number] == folders[number + 1] for number in range(0, 16, 2)] == [True] * 8
-            assert set(folders) == set(places[:2])
+        urls = [running.client.base_url for running in (first, second)]
+        yield {place: f"{url.host}:{url.port}" for place, url in zip(places, urls, strict=True)}
 
+
+@pytest.mark.parametrize("proxy", [nginx, caddy])
+def test_behind_a_proxy_each_visitor_stays_with_one_of_two_replicas_and_is_answered(tmp_path, replicas, proxy):
+    with proxy(tmp_path, list(replicas.values())) as url:
+        folders = []
+        for _ in range(8):
             with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
-                assert client.post("/gradio_api/upload", content=bytes(13 * MIB)).status_code == 413
-                assert client.get("/readyz").status_code == 200
-                assert "jx_replica=" in client.get("/").headers.get("set-cookie", "jx_replica=")
-                assert "127.0.0.1:786" not in client.get("/config").text
+                client.get("/")
+                for _ in range(2):
+                    answer = Visitor(client).ask(fn_index(client, "work"), ["0"])
+                    path = answer["output"]["data"][0]["path"]
+                    assert client.get(f"/gradio_api/file={path}").text == "0"
+                    folders.append(Path(path).parents[2].parent)
+        assert [folders[number] == folders[number + 1] for number in range(0, 16, 2)] == [True] * 8
+        assert set(folders) == set(replicas)
+
+        with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+            assert client.post("/gradio_api/upload", content=bytes(13 * MIB)).status_code == 413
+            assert client.get("/readyz").status_code == 200
+            assert "jx_replica=" in client.get("/").headers.get("set-cookie", "jx_replica=")
+            assert "127.0.0.1:786" not in client.get("/config").text
 
 
 def test_the_dockerfile_copies_what_there_is_and_starts_the_app_as_nobody():

@@ -136,7 +136,7 @@ def test_a_cell_is_done_when_all_its_seeds_are_on_record(tmp_path):
 # Several runs on one device
 
 
-def job(name: str, seconds: float = 0.3, memory: int = 1, status: int = 0, log: Path | None = None) -> Job:
+def job(name: str, seconds: float = 0.1, memory: int = 1, status: int = 0, log: Path | None = None) -> Job:
     program = f"import sys, time; print('{name}'); sys.stdout.flush(); time.sleep({seconds}); sys.exit({status})"
     return Job(name, (sys.executable, "-c", program), memory, log)
 

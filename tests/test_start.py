@@ -10,6 +10,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -190,3 +191,15 @@ def test_a_user_whom_the_system_does_not_know_gets_a_name_and_a_home_before_libr
     environment = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
+def test_gradio_writes_no_stubs_of_components(tmp_path):
+    file = tmp_path / "own_component.py"
+    file.write_text("import gradio as gr\n\n\nclass Own(gr.Textbox):\n    EVENTS = ['change']\n", encoding="utf-8")
+    spec = spec_from_file_location(file.stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[file.stem] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.Own().get_config()["name"] == "own"
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".pyi"] == []

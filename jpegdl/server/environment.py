@@ -4,10 +4,12 @@ Imports neither of them.
 """
 
 import getpass
+import inspect
 import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from jpegdl.pairs.cores import cpu_cores
 from jpegdl.server.folders import make_private_folder, remove_folders_of_dead_runs
@@ -39,6 +41,7 @@ def prepare_environment() -> Path:
         _folder = make_private_folder(place)
         os.environ["GRADIO_TEMP_DIR"] = str(_folder)
         _set_what_is_not_set(_folder)
+        _leave_stubs_alone()
     return _folder
 
 
@@ -56,6 +59,19 @@ def _set_what_is_not_set(folder: Path) -> None:
     for name in ("no_proxy", "NO_PROXY"):
         os.environ[name] = ",".join(dict.fromkeys([*filter(None, os.environ.get(name, "").split(",")), *local]))
     limit_memory_arenas()
+
+
+def _leave_stubs_alone() -> None:
+    """Whenever Gradio is imported it writes type stubs of its components beside its own files, which takes half of the
+    time of the import, 1 CPU-s. It does not for a component that has no file; so none has."""
+    find = inspect.getfile
+
+    def getfile(object: Any) -> str:
+        if type(object).__name__ == "ComponentMeta":
+            raise OSError(f"{object.__name__} gets no type stubs")
+        return find(object)
+
+    inspect.getfile = getfile
 
 
 def _introduce_user(folder: Path) -> None:
