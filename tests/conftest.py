@@ -1,5 +1,6 @@
 """What several test files need. Run before any of them is imported, so before gradio and torch."""
 
+import gc
 import os
 import shutil
 import socket
@@ -24,6 +25,11 @@ if DEVICE := os.environ.get("JPEGDL_TEST_DEVICE"):  # benchmarks/gpu.py: where p
         _function.__defaults__ = (DEVICE,)
 
 EXAMPLES = Path(__file__).parents[1] / "assets" / "examples"
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays; the garbage collector need not walk through it again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
