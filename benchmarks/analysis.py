@@ -4,8 +4,7 @@ Process CPU time of all that the server does for one result once the upload is d
 with the maps of all shown classes, the payload for the browser. Beside it both plain forward passes, as torch lays
 networks out in memory and as the app does; grad-cam on whole networks; and the parts. The contestants take turns in one
 process; each figure is the median of the turns, each ratio the median of the ratios within a turn. The pairs are the
-shipped ones, and the ResNet-18 of one of them at 224 pixels; the picture is an ordinary photograph among the examples,
-and the one whose files are the largest.
+shipped ones; the picture is an ordinary photograph among the examples, and the one whose files are the largest.
 """
 
 import argparse
@@ -13,7 +12,6 @@ import copy
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -45,16 +43,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     picture, largest = (Image.open(path).convert("RGB") for path in (PICTURE, LARGEST))
     pairs, _ = load_pairs(ROOT / "checkpoints")
-    for pair in (*pairs.values(), enlarged(pairs["flowers17-resnet18"])):
+    for pair in pairs.values():
         measure(pair, picture, largest, arguments.rounds)
-
-
-def enlarged(pair: ModelPair) -> ModelPair:
-    """The same networks for pictures of 224 pixels: what they say is of no interest here."""
-    title = f"{pair.card.architecture} of {pair.card.name}"
-    ours, papers = (replace(recipe, input_size=224) for recipe in (pair.card.recipe, pair.card.paper_recipe))
-    card = replace(pair.card, recipe=ours, paper_recipe=papers, short_side=256, title=title)
-    return replace(pair, card=card)
 
 
 def measure(pair: ModelPair, picture: Image.Image, largest: Image.Image, rounds: int) -> None:

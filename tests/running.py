@@ -16,7 +16,7 @@ from tests.conftest import unused_port
 
 ROOT = Path(__file__).parents[1]
 CHECKPOINTS = ROOT / "checkpoints"
-PAIR = "flowers17-resnet18"
+PAIR = "flowers102-authors-resnet18"
 SECONDS = 60  # for one answer: other work may keep this machine busy
 
 

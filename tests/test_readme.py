@@ -238,7 +238,7 @@ def test_the_script_of_the_readme_runs_as_it_stands(
     numbers, files = found["numbers"], found["files"]
     assert numbers["settings"] == {
         "target": "shared",
-        "true_class": "iris",
+        "true_class": "sunflower",
         "stage": "stage 4 (last)",
         "quantizer": "five levels",
     }
@@ -247,4 +247,4 @@ def test_the_script_of_the_readme_runs_as_it_stands(
     described = re.findall(r"`([\w*-]+\.(?:png|jpg))`", section("Call it from a script"))
     assert all(fnmatch.filter(files, pattern) for pattern in described)
     assert np.shape(found["tables"]["learned"]) == (2, 8, 8)
-    assert {facts["pair"] for facts in found["pairs"]} >= {"flowers17-resnet18", "cifar100-resnet32"}
+    assert {facts["pair"] for facts in found["pairs"]} >= {"flowers102-authors-resnet18", "cifar100-resnet32"}
