@@ -62,8 +62,8 @@ def _set_what_is_not_set(folder: Path) -> None:
 
 
 def _leave_stubs_alone() -> None:
-    """Whenever Gradio is imported it writes type stubs of its components beside its own files, which takes half of the
-    time of the import, 1 CPU-s. It does not for a component that has no file; so none has."""
+    """Whenever Gradio is imported it writes type stubs of its components beside its own files, which takes about
+    as long as the rest of the import. It does not for a component that has no file; so none has."""
     find = inspect.getfile
 
     def getfile(object: Any) -> str:
