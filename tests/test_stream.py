@@ -1,5 +1,6 @@
 """Pictures decoded by worker processes: the same batches as without workers, labels that fit, shares that add up."""
 
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -145,13 +146,14 @@ def test_test_pictures_can_be_read_twice_and_none_gives_no_batch(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_picture_that_cannot_be_decoded_is_named(tmp_path, workers):
+def test_a_picture_that_cannot_be_decoded_is_named_and_no_worker_is_left(tmp_path, workers):
     examples = write_pictures(tmp_path, 8)
     (tmp_path / "005.png").write_bytes((tmp_path / "005.png").read_bytes()[:50])
     with pytest.raises(
         Unreadable, match=r"005\.png cannot be decoded as a picture .*; restore or remove it$"
     ) as caught:
         epoch(examples, workers=workers)
+    assert active_children() == []
     assert str(caught.value).startswith(f"{tmp_path}")
     assert "\n" not in str(caught.value)
 

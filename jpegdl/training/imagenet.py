@@ -101,4 +101,5 @@ def _loaded(
     try:
         yield from loader
     except Unreadable as error:  # a worker's comes with a traceback in front of its sentence
+        error.__traceback__ = None  # it holds the loader, which ends its workers at once only if nobody holds it
         raise Unreadable(str(error).strip().splitlines()[-1].partition("Unreadable: ")[2] or str(error)) from None
