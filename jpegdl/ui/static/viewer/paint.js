@@ -15,9 +15,9 @@ const [WIDTH, LEAST] = [2.8, 11]; // of a number in a cell: heights that fit int
 /**
  * What `row` shows of `arm`, in the square `box` of `context` (device pixels).
  *
- * `scene` has: pictures, map, limit, palette, options, place, cursor (or null), ratio (device pixels per CSS pixel) and
- * numbers (height of the numbers in cells at most, device pixels, or 0) with their font, and cut (of a divider: at, and
- * upright if that counts from the top).
+ * `scene` has: pictures, map, limit, palette, options, place, cursor (or null), ratio (device pixels per CSS pixel), if
+ * cells have numbers their height at most (device pixels) and font, and cut (of a divider: at, and upright if that counts
+ * from the top).
  */
 export function paint(context, box, row, arm, scene) {
   const whole = frame(box, scene.place);

@@ -30,9 +30,17 @@ export function createCanvas({ state, act, row, column, wheels, tapped = () => f
     return { left, top, side: width };
   };
   const picturePoint = (x, y) => pointAt(box(), state.place, x, y);
-  const side = () => box().side * state.place.zoom;
+  const zoomedSide = () => box().side * state.place.zoom;
 
-  const release = listen(
+  // The browser tells after each layout. To ask while drawing would make it lay out the page once for every canvas.
+  let width = 0; // CSS pixels
+  const sizes = new ResizeObserver(([{ contentRect }]) => {
+    width = contentRect.width;
+    draw();
+  });
+  sizes.observe(canvas);
+
+  const deafen = listen(
     canvas,
     {
       point: (x, y) => !state.pinned && act.look({ cursor: picturePoint(x, y) }),
@@ -45,7 +53,7 @@ export function createCanvas({ state, act, row, column, wheels, tapped = () => f
         if (state.cursor) act.say(spokenReading(state, row()));
       },
       zoom: (factor, x, y) => act.look({ place: zoomed(state.place, factor, picturePoint(x, y) ?? undefined) }),
-      pan: (dx, dy) => state.place.zoom > 1 && act.look({ place: moved(state.place, dx / side(), dy / side()) }),
+      pan: (dx, dy) => state.place.zoom > 1 && act.look({ place: moved(state.place, dx / zoomedSide(), dy / zoomedSide()) }),
       hold: onHold,
     },
     (event) => wheels(event, canvas),
@@ -91,25 +99,33 @@ export function createCanvas({ state, act, row, column, wheels, tapped = () => f
 
   /** Paints what `column()` says: an arm or the difference, and `over` its left or upper part, up to `split`, another. */
   function draw() {
-    const width = Math.round(canvas.clientWidth * devicePixelRatio);
-    if (!width || !state.result) return;
-    if (canvas.width !== width) canvas.width = canvas.height = width;
-    const style = getComputedStyle(canvas);
-    const font = Math.min(parseFloat(style.fontSize) * devicePixelRatio, NUMBER * width);
-    const height = large && state.options.numbers ? font : 0;
+    const side = Math.round(width * devicePixelRatio);
+    if (!side || !state.result) return;
+    if (canvas.width !== side) canvas.width = canvas.height = side;
     const { arm, over, split, upright } = column();
-    const cut = over && { at: split * width, upright };
-    const scene = sceneOf(state, { ratio: devicePixelRatio, numbers: height, font: style.fontFamily, cut });
+    const cut = over && { at: split * side, upright };
+    const scene = sceneOf(state, { ratio: devicePixelRatio, ...(large && state.options.numbers ? font(side) : {}), cut });
     const context = canvas.getContext("2d");
-    const square = { left: 0, top: 0, side: width };
+    const square = { left: 0, top: 0, side };
     paint(context, square, row(), arm, scene);
     if (!over) return;
     context.save();
     context.beginPath();
-    context.rect(0, 0, upright ? width : width * split, upright ? width * split : width);
+    context.rect(0, 0, upright ? side : side * split, upright ? side * split : side);
     context.clip();
     paint(context, square, row(), over, scene);
     context.restore();
+  }
+
+  /** Of the numbers in cells, in a picture of so many device pixels. */
+  function font(side) {
+    const { fontSize, fontFamily } = getComputedStyle(canvas);
+    return { numbers: Math.min(parseFloat(fontSize) * devicePixelRatio, NUMBER * side), font: fontFamily };
+  }
+
+  function release() {
+    sizes.disconnect();
+    deafen();
   }
 
   return { canvas, draw, release };
