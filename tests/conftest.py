@@ -27,6 +27,15 @@ if DEVICE := os.environ.get("JPEGDL_TEST_DEVICE"):  # benchmarks/gpu.py: where p
 EXAMPLES = Path(__file__).parents[1] / "assets" / "examples"
 
 
+# Files that take ten seconds and more come first, so that no process is left alone with one at the end.
+LONG = ["test_browser", "test_reproduce", "test_zerogpu", "test_table", "test_deploy", "test_stage", "test_networks"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {f"{name}.py": number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONG)))
+
+
 def pytest_collection_finish() -> None:
     """What is imported by now stays; the garbage collector need not walk through it again and again."""
     gc.freeze()

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request, expect, sync_playwright
 
 from jpegdl.server.uploads import NOT_A_PICTURE
 from tests.conftest import EXAMPLES
@@ -23,9 +23,11 @@ pytestmark = pytest.mark.browser
 
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+ARGUMENTS += ["--process-per-site"]  # the pages of a context share what is compiled of Gradio's scripts
 ARGUMENTS += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]  # no request leaves this machine
-DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
-PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
+DESKTOP = (1280, 900)
+TOUCH: dict[str, Any] = {"is_mobile": True, "has_touch": True}
+PHONE: dict[str, Any] = {"size": (360, 740), **TOUCH}
 
 SCREENS = ["compare", "file", "tables", "evidence", "about"]
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
@@ -64,9 +66,26 @@ def browser(chromium) -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def context(app, browser) -> Callable[[dict[str, Any]], BrowserContext]:
+    """One context for all tests with the same settings: a page opens in half the time where another one is open."""
+    contexts: dict[str, BrowserContext] = {}
+
+    def context(settings: dict[str, Any]) -> BrowserContext:
+        key = repr(sorted(settings.items()))
+        if key not in contexts:
+            contexts[key] = browser.new_context(**settings)
+            contexts[key].set_default_timeout(1000 * SECONDS)
+            contexts[key].new_page().goto(app.url + "/robots.txt")  # stays open
+        return contexts[key]
+
+    return context
+
+
 @pytest.fixture
-def open_page(app, browser) -> Iterator[OpenPage]:
+def open_page(app, context) -> Iterator[OpenPage]:
     """Opens the app in a new window; a request to another machine or a complaint in the console fails the test."""
+    used: list[BrowserContext] = []
     foreign: list[str] = []
     complaints: list[str] = []
     expected: list[str] = []
@@ -83,16 +102,21 @@ def open_page(app, browser) -> Iterator[OpenPage]:
     def page_error(error: Error) -> None:
         complaints.append(str(error))
 
-    def open_page(address: str = "", *, complains_of: str | None = None, before: str = "", **settings) -> Page:
+    def open_page(
+        address: str = "", *, size=DESKTOP, colours="light", complains_of: str | None = None, before="", **settings
+    ) -> Page:
         """`before`: a script that runs first; then the server's answers never come, and this does not wait for one."""
         expected.extend([complains_of] if complains_of else [])
-        context = browser.new_context(**{**DESKTOP, **settings})
-        context.set_default_timeout(1000 * SECONDS)
-        context.on("request", requested)  # to route them all through this process costs a third of a second a page
+        own = context(settings)
+        if own not in used:
+            used.append(own)
+            own.on("request", requested)  # to route them all through this process costs a third of a second a page
+        page = own.new_page()
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.emulate_media(color_scheme=colours)
         if before:
-            context.add_init_script(before)
-            context.route("**/gradio_api/**/glance", lambda route: None)
-        page = context.new_page()
+            page.add_init_script(before)
+            page.route("**/gradio_api/**/glance", lambda route: None)
         page.on("console", console)
         page.on("pageerror", page_error)
         page.goto(app.url + address, wait_until="domcontentloaded")  # not "networkidle": Gradio's stream never ends
@@ -101,8 +125,10 @@ def open_page(app, browser) -> Iterator[OpenPage]:
         return page
 
     yield open_page
-    for context in browser.contexts:
-        context.close()
+    for own in used:
+        own.remove_listener("request", requested)
+        for page in own.pages[1:]:
+            page.close()
     assert foreign == []
     assert complaints == []
 
@@ -186,7 +212,7 @@ def test_a_link_brings_the_state_back_in_another_browser_and_so_do_reload_and_ba
     last = shown(page)
     assert last != before
     address = page.url.replace(page.url.split("#")[0], "/")
-    assert shown(open_page(address)) == last
+    assert shown(open_page(address, locale="de-DE")) == last  # a browser with nothing of the first one's
     page.reload(wait_until="domcontentloaded")
     wait_for_result(page)
     assert shown(page) == last
@@ -474,8 +500,7 @@ SIZES = {"360x740": (360, 740), "740x360": (740, 360), "660x450": (660, 450), "1
 @pytest.mark.parametrize("size", SIZES)
 def test_nothing_is_wider_than_the_window_and_the_verdict_takes_at_most_an_eighth_of_it(open_page, size):
     width, height = SIZES[size]
-    phone = {"is_mobile": True, "has_touch": True} if width < 600 else {}
-    page = open_page(viewport={"width": width, "height": height}, **phone)
+    page = open_page(size=(width, height), **TOUCH if width < 600 else {})
     measures = page.evaluate(
         """() => {
             scrollTo(0, document.documentElement.scrollHeight);
@@ -510,7 +535,7 @@ def test_nothing_is_wider_than_the_window_and_the_verdict_takes_at_most_an_eight
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_axe_finds_nothing_serious_on_any_screen(open_page, colours):
-    page = open_page(color_scheme=colours)
+    page = open_page(colours=colours)
     page.evaluate(AXE)
     for screen in SCREENS:
         page.get_by_role("navigation", name="Screens").get_by_role("button").nth(SCREENS.index(screen)).click()

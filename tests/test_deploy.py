@@ -84,8 +84,8 @@ def replicas(tmp_path_factory) -> Iterator[dict[Path, str]]:
 @pytest.mark.parametrize("proxy", [nginx, caddy])
 def test_behind_a_proxy_each_visitor_stays_with_one_of_two_replicas_and_is_answered(tmp_path, replicas, proxy):
     with proxy(tmp_path, list(replicas.values())) as url:
-        folders = []
-        for _ in range(8):
+        folders: list[Path] = []
+        while len(folders) < 8 or (set(folders) != set(replicas) and len(folders) < 80):  # chosen by chance
             with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
                 client.get("/")
                 for _ in range(2):
@@ -93,7 +93,7 @@ def test_behind_a_proxy_each_visitor_stays_with_one_of_two_replicas_and_is_answe
                     path = answer["output"]["data"][0]["path"]
                     assert client.get(f"/gradio_api/file={path}").text == "0"
                     folders.append(Path(path).parents[2].parent)
-        assert [folders[number] == folders[number + 1] for number in range(0, 16, 2)] == [True] * 8
+                assert folders[-1] == folders[-2]
         assert set(folders) == set(replicas)
 
         with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:

@@ -99,5 +99,5 @@ def storm(client: httpx.Client, count: int, seed: int = 0) -> Counter[int]:
     """How often each status came. Raises what httpx raises if the server does not answer one."""
     dependencies = client.get("/config").json()["dependencies"]
     names = [item["api_name"] for item in dependencies if item["api_name"]]
-    with ThreadPoolExecutor(4) as senders:
+    with ThreadPoolExecutor(16) as senders:  # Gradio thinks three seconds about the progress of an unknown upload
         return Counter(senders.map(partial(send, client), forged_requests(count, names, len(dependencies), seed)))

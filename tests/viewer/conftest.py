@@ -20,8 +20,8 @@ from tests.viewer.payloads import FACTS, Payload, colours
 ROOT = Path(__file__).parents[2]
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-DESKTOP = {"viewport": {"width": 1320, "height": 900}}
-PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
+DESKTOP = (1320, 900)
+PHONE: dict[str, Any] = {"size": (360, 740), "is_mobile": True, "has_touch": True}
 SECONDS = 10
 SHOW = "async ([result, facts]) => await table.show(result, facts)"
 COLUMNS = ("baseline", "jpegdl", "difference")
@@ -82,10 +82,14 @@ def window(address: str, browser: Browser) -> Iterator[Callable[[dict[str, Any]]
 
 @pytest.fixture
 def open_viewer(window: Callable[[dict[str, Any]], Page]) -> OpenViewer:
-    """The viewer, new, in a window with these settings, showing `result` unless that is None."""
+    """The viewer, new, in a window of this size with these settings, showing `result` unless that is None."""
 
-    def open_viewer(result: Payload | None, *, style: str = "", **settings: Any) -> Page:
-        page = window({**DESKTOP, **settings})
+    def open_viewer(
+        result: Payload | None, *, style: str = "", size=DESKTOP, colours_of_system="light", moves=True, **settings: Any
+    ) -> Page:
+        page = window(settings)
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.emulate_media(color_scheme=colours_of_system, reduced_motion="no-preference" if moves else "reduce")
         page.evaluate("([colours, style]) => fresh({ colours }, style)", [colours(), style])
         if result is not None:
             assert page.evaluate(SHOW, [result, FACTS])

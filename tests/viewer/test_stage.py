@@ -286,9 +286,9 @@ def test_the_brightness_difference_has_a_ruler_in_levels_where_it_is_large(open_
     assert not ruler.is_visible()
 
 
-@pytest.mark.parametrize("settings", [{"color_scheme": "light"}, {"color_scheme": "dark", **PHONE}])
+@pytest.mark.parametrize("settings", [{}, {"colours_of_system": "dark", **PHONE}])
 def test_axe_finds_nothing_in_table_and_stage(open_viewer, settings):
-    page = open_viewer(payload(), reduced_motion="reduce", **settings)  # colours on their way count, too
+    page = open_viewer(payload(), moves=False, **settings)  # colours on their way count, too
     page.evaluate(AXE)
     for row, mode in ((None, "slide"), ("given", "slide"), ("looks", "side"), ("looks", "blink"), ("says", "slide")):
         set_options(page, row=row, mode=mode)

@@ -213,7 +213,7 @@ def test_the_card_shows_the_column_of_its_switch_which_stays_in_reach(open_viewe
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_nothing_is_wider_than_the_window(open_viewer, width, height):
-    page = open_viewer(payload(), viewport={"width": width, "height": height})
+    page = open_viewer(payload(), size=(width, height))
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     sides = page.locator(".jxv-table canvas:visible").evaluate_all(
         "all => all.map(c => [c.clientWidth, c.clientHeight])"
@@ -240,7 +240,7 @@ def test_on_a_phone_the_table_is_short_and_everything_that_is_tapped_is_large(op
 
 
 def test_on_a_projector_nothing_is_smaller_than_16_pixels(open_viewer):
-    page = open_viewer(payload(), viewport={"width": 1920, "height": 1080})
+    page = open_viewer(payload(), size=(1920, 1080))
     for row in (None, "given", "looks", "says"):
         set_options(page, row=row)
         small = page.locator(".jxv :visible").evaluate_all(
@@ -265,7 +265,7 @@ DARK, LIGHT = "rgb(15, 15, 17)", "rgb(255, 255, 255)"
     ],
 )
 def test_a_class_decides_light_or_dark_and_the_system_only_without_one(open_viewer, scheme, classes, colour):
-    page = open_viewer(payload(), color_scheme=scheme)
+    page = open_viewer(payload(), colours_of_system=scheme)
     page.evaluate("name => (document.body.className = name)", classes)
     assert page.locator("#viewer").evaluate("root => getComputedStyle(root).backgroundColor") == colour
 
@@ -375,7 +375,7 @@ def test_a_word_explains_itself_on_tap_inside_the_window(open_viewer):
 
 
 def test_who_wants_no_motion_gets_none(open_viewer):
-    page = open_viewer(payload(), reduced_motion="reduce")
+    page = open_viewer(payload(), moves=False)
     moving = ".jxv *"
     durations = page.locator(moving).evaluate_all("all => all.map(e => getComputedStyle(e).transitionDuration)")
     assert set(durations) == {"0s"}
