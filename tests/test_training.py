@@ -196,6 +196,15 @@ def test_both_arms_see_the_same_pictures_in_the_same_order_and_other_ones_in_eac
     assert not torch.equal(seen["baseline"][0], seen["baseline"][4])
 
 
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float32])
+def test_training_and_validation_pictures_are_computed_in_the_precision_of_the_run(precision):
+    model, plan = model_for("baseline"), recipe(epochs=1, milestones=())
+    found: dict[bool, set[torch.dtype]] = {True: set(), False: set()}  # while training, and while not
+    model.register_forward_hook(lambda module, _, output: found[module.training].add(output.dtype))
+    list(fit(model, plan, *coloured(30, plan), seed=5, device=CPU, precision=precision))
+    assert found == {True: {precision}, False: {precision}}
+
+
 @pytest.mark.parametrize("arm", ARMS)
 def test_an_interrupted_run_goes_on_bit_for_bit(arm, tmp_path):
     whole_model, whole_history = run(arm)

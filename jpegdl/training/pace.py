@@ -16,7 +16,7 @@ from jpegdl.training import processes
 from jpegdl.training.arms import baseline_arm, first_backbone, jpegdl_arm
 from jpegdl.training.data import Batch, Dataset, Prepared
 from jpegdl.training.loop import constrain, epoch_generator, make_optimizers, train_step
-from jpegdl.training.precision import slow_layers_in_float32
+from jpegdl.training.precision import in_precision, slow_layers_in_float32
 from jpegdl.training.sources import Sources
 
 _PATIENCE = 3.0  # seconds that an arm's steps are timed for, about
@@ -62,7 +62,7 @@ def measure_pace(
             with slow_layers_in_float32(model, device):
                 batches = data.train.batches(epoch_generator(0, 1))
                 training[arm], pictures = _seconds_a_picture(model, recipe, batches, precision)
-            testing[arm] = _seconds_a_test(model, data.validation, pictures, device)
+            testing[arm] = _seconds_a_test(model, data.validation, pictures, device, precision)
     share = len(dataset.train) / processes.count()
     epoch = {arm: training[arm] * share + testing[arm] * len(dataset.validation) for arm in ARMS}
     tables_from = len(dataset.train) if recipe.initial_tables == "inverse sensitivity" else 0
@@ -117,13 +117,16 @@ def _part(batch: Batch, count: int) -> Batch:
 
 
 @torch.inference_mode()
-def _seconds_a_test(model: Classifier, pictures: Prepared, count: int, device: torch.device) -> float:
+def _seconds_a_test(
+    model: Classifier, pictures: Prepared, count: int, device: torch.device, precision: torch.dtype
+) -> float:
     """Seconds that one prepared picture takes in a test."""
     model.eval()
     (images, _), *_ = itertools.islice(pictures.batches(), 1)
     images, times = images[:count], []
     for _ in range(2):
         started = time.perf_counter()
-        model(to_unit(images.to(device))).sum().item()
+        with in_precision(precision, device):
+            model(to_unit(images.to(device))).sum().item()
         times.append(time.perf_counter() - started)
     return times[-1] / len(images)

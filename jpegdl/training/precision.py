@@ -23,6 +23,11 @@ def native_precision(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
+def in_precision(precision: torch.dtype, device: torch.device) -> torch.autocast:
+    """Inside, a network computes in bfloat16 what it can (autocast) if that is the precision, else all in float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == torch.bfloat16)
+
+
 @contextmanager
 def slow_layers_in_float32(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Inside, the depthwise convolutions that have no bfloat16 kernel on a CPU are computed in float32.
