@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jpegdl.commands import attack as command
-from jpegdl.pairs.checkpoints import load_pair, save_card
+from jpegdl.pairs.checkpoints import CheckpointError, change_card, load_pair
 from jpegdl.pairs.measured import RobustAccuracy
 from jpegdl.training.data import to_examples
 from tests.tiny import add_tiny, noise_bytes, write_pair
@@ -43,23 +43,45 @@ def test_a_stopped_attack_keeps_its_rows_and_goes_on_to_the_same_numbers(pair, m
     assert len(whole) == 7
     saved: list[Any] = []
 
-    def stop(folder: Path, changed: Any) -> Any:
+    def stop(folder: Path, *change: Any) -> Any:
         if len(saved) == 3:
             raise KeyboardInterrupt
-        saved.append(changed)
-        return save_card(folder, changed)
+        saved.append(change)
+        return change_card(folder, *change)
 
     write_pair(pair)
-    monkeypatch.setattr(command, "save_card", stop)
+    monkeypatch.setattr(command, "change_card", stop)
     with pytest.raises(KeyboardInterrupt):
         attack(pair, *FULL, "--limit", 6)
     assert rows(pair) == whole[:3]
-    monkeypatch.setattr(command, "save_card", save_card)
+    monkeypatch.setattr(command, "change_card", change_card)
     capsys.readouterr()
     attack(pair, *FULL, "--limit", 6)
     assert capsys.readouterr().out.startswith("3 of 7 attacks are in the card already\n1 of 4 attacks done")
     assert rows(pair) == whole
     assert (pair / "pair.json").read_bytes() == card
+
+
+def test_what_another_command_writes_meanwhile_stays(pair, monkeypatch):
+    """Two attacks on one pair at a time, and the weights of another pair in the middle of a third."""
+
+    def meanwhile(folder: Path, *change: Any) -> Any:
+        monkeypatch.setattr(command, "change_card", change_card)
+        attack(pair, *FULL, "--only", "square", "--limit", 3)
+        return change_card(folder, *change)
+
+    monkeypatch.setattr(command, "change_card", meanwhile)
+    attack(pair, *FULL, "--only", "fgsm", "transfer", "--limit", 6)
+    assert [row.attack.name for row in rows(pair)] == ["FGSM", "PGD, transfer", "Square"]
+
+    def trained_again(folder: Path, *change: Any) -> Any:
+        write_pair(pair, classes=7)
+        return change_card(folder, *change)
+
+    monkeypatch.setattr(command, "change_card", trained_again)
+    with pytest.raises(CheckpointError, match="pair was trained again while it was measured; measure it again"):
+        attack(pair, *FULL, "--only", "pgd", "--limit", 2)
+    assert rows(pair) == ()
 
 
 @pytest.mark.parametrize("other", [("--limit", 5), ("--limit", 6, "--seed", 1), ("--limit", 6, "--steps", 4)])

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,17 @@ def test_a_cell_is_done_when_all_its_seeds_are_on_record(tmp_path):
     assert not is_recorded(with_epochs(recipe, recipe.epochs + 1), [card.seed], tmp_path)
     record_of(recipe, tmp_path).write_text("half of a", encoding="utf-8")
     assert not is_recorded(recipe, [card.seed], tmp_path)
+
+
+def test_a_record_of_other_seeds_is_named_before_anything_is_trained(tmp_path, capsys):
+    write_pets(tmp_path / "data")
+    card = card_from_json(next((ROOT / "docs/results").glob("*.json")).read_text(encoding="utf-8"))
+    (tmp_path / "records").mkdir()
+    record = tmp_path / "records" / f"{NAME}-32px-3epochs.json"
+    record.write_text(card_to_json(replace(card, seed=5)), encoding="utf-8")
+    assert command(*words(tmp_path)) == 2
+    assert "holds seed 5, which would be lost; train all seeds together" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "records"]
 
 
 # Several runs on one device

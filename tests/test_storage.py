@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from jpegdl.__main__ import main
 from jpegdl.pairs import checkpoints
 from jpegdl.pairs.arms import read_arm, stored_bytes
 from jpegdl.pairs.card import card_to_json
-from jpegdl.pairs.checkpoints import CheckpointError, load_pair, load_pairs, load_records, prove, save_card, save_pair
+from jpegdl.pairs.checkpoints import CheckpointError, change_card, load_pair, load_pairs, load_records, prove, save_pair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier
 from jpegdl.pairs.measured import Answer
 from jpegdl.pairs.proof import make_proof, triangle_waves
@@ -118,7 +119,7 @@ def test_a_pair_that_an_earlier_version_left_between_two_names_is_put_back(tmp_p
 def test_another_card_leaves_the_weights_alone(tmp_path):
     pair = tiny_pair(tmp_path / "pair")
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "pair").glob("*.safetensors")}
-    save_card(tmp_path / "pair", replace(pair.card, title="another"))
+    change_card(tmp_path / "pair", pair.card, lambda card: replace(card, title="another"))
     assert load_pair(tmp_path / "pair").card.title == "another"
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "pair").glob("*.safetensors")} == before
 
@@ -137,7 +138,7 @@ def test_any_name_that_the_file_system_allows_is_a_pairs_name(name, tmp_path):
     pairs, refused = load_pairs(tmp_path)
     assert (list(pairs), refused) == ([name], {})
     assert pairs[name].card.name == name
-    save_card(tmp_path / name, pairs[name].card)
+    change_card(tmp_path / name, pairs[name].card, lambda card: card)
     assert json.loads((tmp_path / name / "pair.json").read_text(encoding="utf-8"))["name"] == name
 
 
@@ -199,7 +200,8 @@ def test_the_picture_of_the_proof_is_the_same_everywhere():
 
 def proved(folder: Path) -> Path:
     pair = tiny_pair(folder)
-    save_card(folder, replace(pair.card, proof=make_proof(pair.baseline, pair.jpegdl, pair.card.input_size)))
+    answers = make_proof(pair.baseline, pair.jpegdl, pair.card.input_size)
+    change_card(folder, pair.card, lambda card: replace(card, proof=answers))
     return folder
 
 
@@ -224,7 +226,8 @@ def test_networks_that_answer_otherwise_than_when_they_were_measured_are_left_ou
     for change, refused in ((9e-4, False), (2e-3, True)):
         wrong = (Answer(class_index=first.class_index, probability=first.probability - change), *rest)
         answers: dict[Arm, tuple[Answer, ...]] = {**pair.card.proof.answers, "jpegdl": wrong}
-        save_card(folder, replace(pair.card, proof=replace(pair.card.proof, answers=answers)))
+        proof = replace(pair.card.proof, answers=answers)
+        change_card(folder, pair.card, partial(replace, proof=proof))
         assert ("pair" in load_pairs(tmp_path)[1]) == refused
     with pytest.raises(CheckpointError, match=r"pair: its jpegdl network does not answer as it did .* restore"):
         prove(load_pair(folder))

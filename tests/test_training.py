@@ -437,6 +437,38 @@ def test_a_record_keeps_the_card_without_weights_and_joins_the_results(trained, 
     assert "flowers" in (tmp_path / "results.md").read_text()
 
 
+def test_a_record_takes_the_place_neither_of_other_seeds_nor_of_what_is_no_card(trained, tmp_path, capsys):
+    record = ["record", trained, "--out", tmp_path]
+    assert command(*record) == 0
+    (file,) = tmp_path.iterdir()
+    facts = json.loads(file.read_text(encoding="utf-8"))
+    for text, said in (
+        (json.dumps(facts | {"seed": 41}), "holds seed 41, which would be lost"),
+        ("half", "cannot be read"),
+    ):
+        file.write_text(text, encoding="utf-8")
+        assert command(*record) == 2
+        assert said in capsys.readouterr().err
+        assert file.read_text(encoding="utf-8") == text
+
+
+def test_a_record_and_the_results_page_are_whole_also_after_a_kill(trained, tmp_path, monkeypatch):
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    page = tmp_path / "results.md"
+    commands = [
+        ["record", trained, "--out", tmp_path / "records"],
+        ["results", "--checkpoints", trained.parent, "--records", tmp_path / "records", "--out", page],
+    ]
+    assert [command(*words) for words in commands] == [0, 0]
+    files = [page, *(tmp_path / "records").iterdir()]
+    before = [(file.read_bytes(), file.stat().st_ino) for file in files]
+    monkeypatch.setattr("os.replace", kill)
+    assert [command(*words) for words in commands] == [130, 130]
+    assert [(file.read_bytes(), file.stat().st_ino) for file in files] == before
+
+
 def test_the_list_of_recipes_needs_no_data(capsys):
     assert command("train", "--list") == 0
     printed = capsys.readouterr().out

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from jpegdl.analysis.attacks import EPSILONS
@@ -10,7 +11,8 @@ from jpegdl.analysis.results.report import robustness_markdown
 from jpegdl.analysis.robustness import attack_pair
 from jpegdl.analysis.suites import PARTS, STRONG_EPSILONS, paper_suite, strong_suite
 from jpegdl.commands.options import Commands, add_device, count, grey_levels, seed
-from jpegdl.pairs.checkpoints import load_pair, save_card
+from jpegdl.pairs.card import PairCard
+from jpegdl.pairs.checkpoints import change_card, load_pair
 from jpegdl.pairs.measured import Attack, RobustAccuracy
 from jpegdl.training.readers import read_dataset
 from jpegdl.training.sources import all_at_once, prepared
@@ -46,7 +48,7 @@ def _attack(arguments: argparse.Namespace) -> None:
     print(f"{len(suite) - len(left)} of {len(suite)} attacks are in the card already", flush=True)
     rows = attack_pair(pair, images, labels, suite=left, limit=pictures, seed=arguments.seed)
     for number, row in enumerate(rows, 1):
-        card = save_card(arguments.pair, replace(card, robustness=with_row(card.robustness, row)))
+        card = change_card(arguments.pair, pair.card, partial(_with, row))
         print(f"{number} of {len(left)} attacks done: {_named(row.attack)}", flush=True)
     print(robustness_markdown(card))
 
@@ -78,6 +80,10 @@ def with_row(rows: Iterable[RobustAccuracy], new: RobustAccuracy) -> tuple[Robus
     names = list(dict.fromkeys(attack.name for attack in (*paper_suite(), *strong_suite())))
     found = {_place(row.attack): row for row in (*rows, new)}
     return tuple(found[place] for place in sorted(found, key=lambda place: (names.index(place[0]), place[1])))
+
+
+def _with(row: RobustAccuracy, card: PairCard) -> PairCard:
+    return replace(card, robustness=with_row(card.robustness, row))
 
 
 def _place(attack: Attack) -> tuple[str, float]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from jpegdl.analysis.results.paper import PAPER, PaperFigure
+from jpegdl.commands.results import record_file
 from jpegdl.pairs.card import PairCard, card_from_json
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.recipe import Recipe
@@ -73,7 +74,7 @@ def _cell(recipe: Recipe, data: Path) -> Cell:
 
 def record_of(recipe: Recipe, records: Path) -> Path:
     """The file in which a run of the recipe is recorded."""
-    return records / f"{recipe.name}-{recipe.input_size}px-{recipe.epochs}epochs.json"
+    return record_file(records, recipe.name, recipe.input_size, recipe.epochs)
 
 
 def is_recorded(recipe: Recipe, seeds: Sequence[int], records: Path) -> bool:
@@ -87,9 +88,8 @@ def is_recorded(recipe: Recipe, seeds: Sequence[int], records: Path) -> bool:
 
 def is_of(card: PairCard, recipe: Recipe, seeds: Sequence[int]) -> bool:
     """Whether a card tells of the recipe, for as many epochs on as many pixels, with all of the seeds."""
-    found = {card.seed, *(other.seed for other in card.other_seeds)}
     run, asked = (card.recipe.epochs, card.input_size), (recipe.epochs, recipe.input_size)
-    return run == asked and set(seeds) <= found
+    return run == asked and set(seeds) <= set(card.seeds)
 
 
 def cost(recipe: Recipe, folder: Path, seeds: Sequence[int], device: torch.device, precision: torch.dtype) -> Cost:

@@ -10,7 +10,7 @@ from jpegdl.analysis.grid import evaluate_grid
 from jpegdl.commands.maps import add_options, measure_maps
 from jpegdl.commands.options import Commands, add_device
 from jpegdl.pairs.card import PairCard
-from jpegdl.pairs.checkpoints import load_pair, save_card
+from jpegdl.pairs.checkpoints import change_card, load_pair
 from jpegdl.training.pair import measure
 from jpegdl.training.readers import read_dataset
 from jpegdl.training.sources import all_at_once, prepared
@@ -37,7 +37,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if card.place == "input":
         pair = load_pair(arguments.pair, device)
         images, labels = all_at_once(prepared(dataset.test, card.input_size, card.short_side))
-        save_card(arguments.pair, replace(card, grid=evaluate_grid(pair, images, labels)))
+        grid = evaluate_grid(pair, images, labels)
+        change_card(arguments.pair, pair.card, lambda card: replace(card, grid=grid))
         print("The inputs to both networks are in the card; `python -m jpegdl results` shows them.")
 
 

@@ -13,7 +13,7 @@ from jpegdl.analysis.results.maps import maps_section
 from jpegdl.commands.options import count
 from jpegdl.commands.pieces import finished, keep
 from jpegdl.pairs.architectures import architecture
-from jpegdl.pairs.checkpoints import ModelPair, load_pair, save_card
+from jpegdl.pairs.checkpoints import ModelPair, change_card, load_pair
 from jpegdl.pairs.measured import Measured, Numbers
 from jpegdl.pairs.pictures import read_picture
 from jpegdl.pairs.prepare import crop, prepare
@@ -55,7 +55,7 @@ def measure_maps(arguments: argparse.Namespace) -> None:
         keep(state, pieces[-1])
         print(f"{number} of {len(plan)} pieces done", flush=True)
     measured = Measured(settings=settings, arrays=packed(pieces))
-    save_card(arguments.pair, replace(load_pair(arguments.pair).card, maps=measured))
+    change_card(arguments.pair, pair.card, lambda card: replace(card, maps=measured))
     state.unlink()
     print(maps_section(measured))
 

@@ -2,10 +2,11 @@
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from jpegdl.commands.options import Commands, add_threads
-from jpegdl.pairs.checkpoints import load_pair, prove, save_card
+from jpegdl.pairs.checkpoints import change_card, load_pair, prove
 from jpegdl.pairs.proof import make_proof
 
 
@@ -20,8 +21,8 @@ def _prove(arguments: argparse.Namespace) -> None:
     for folder in arguments.pairs:
         pair = load_pair(folder)
         if pair.card.proof is None:
-            proof = make_proof(pair.baseline, pair.jpegdl, pair.card.input_size)
-            save_card(folder, replace(pair.card, proof=proof))
+            answers = make_proof(pair.baseline, pair.jpegdl, pair.card.input_size)
+            change_card(folder, pair.card, partial(replace, proof=answers))
             print(f"{folder}: its first answers are in the card now")
         else:
             prove(pair)

@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from jpegdl.analysis.results.paper import figure_text
-from jpegdl.commands.cells import TABLES, Cell, Cost, cells, cost, is_of, is_recorded
+from jpegdl.commands.cells import TABLES, Cell, Cost, cells, cost, is_of, is_recorded, record_of
 from jpegdl.commands.jobs import Job, run_jobs
 from jpegdl.commands.options import Commands, add_device, count, seed
 from jpegdl.commands.progress import duration
-from jpegdl.commands.results import record_pair, write_results
+from jpegdl.commands.results import check_record, record_pair, write_results
 from jpegdl.pairs.checkpoints import load_pair
 from jpegdl.pairs.cores import cpu_cores
 from jpegdl.pairs.recipe import with_epochs
@@ -71,6 +71,7 @@ def _plan(planned: list[Cell], arguments: argparse.Namespace) -> Iterator[tuple[
         elif is_recorded(cell.recipe, arguments.seeds, arguments.records):
             print(f"{facts}  done", flush=True)
         else:
+            check_record(record_of(cell.recipe, arguments.records), arguments.seeds)
             takes = cost(cell.recipe, cell.folder, arguments.seeds, arguments.device, precision)
             total += takes.seconds
             print(f"{facts}  {duration(takes.seconds)}", flush=True)

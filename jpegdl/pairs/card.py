@@ -121,6 +121,11 @@ class PairCard(Card):
     proof: Proof | None = None  # answers by which loaded weights are recognised
     weights: Mapping[Arm, WeightsFile] | None = None  # None where they are not kept
 
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of all runs, the one first whose weights are stored."""
+        return (self.seed, *(other.seed for other in self.other_seeds))
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_initial_tables(self.initial_tables)
@@ -128,9 +133,8 @@ class PairCard(Card):
             self.check_history(epochs, arm)
         for other in self.other_seeds:
             self.check_steps(other.steps, f"steps of seed {other.seed}")
-        seeds = [self.seed, *(other.seed for other in self.other_seeds)]
-        if len(set(seeds)) < len(seeds):
-            raise ValueError(f"seeds must differ, got {seeds}")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds must differ, got {list(self.seeds)}")
         if self.proof and any(
             answer.class_index >= len(self.class_names) for found in self.proof.answers.values() for answer in found
         ):

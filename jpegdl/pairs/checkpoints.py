@@ -1,7 +1,7 @@
 """Pairs on disk: pair.json and one safetensors file an arm. Load strictly, refuse, never repair."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,17 +18,17 @@ from jpegdl.pairs.arms import read_arm, stored_bytes
 from jpegdl.pairs.card import PairCard, card_from_json, card_to_json
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier, table_layer
 from jpegdl.pairs.proof import TOLERANCE, difference
-from jpegdl.pairs.storage import CheckpointError, new_folder, read_text, short, write_file, write_weights
+from jpegdl.pairs.storage import CheckpointError, alone_in, new_folder, read_text, short, write_file, write_weights
 
 __all__ = [
     "CARD",
     "CheckpointError",
     "ModelPair",
+    "change_card",
     "load_pair",
     "load_pairs",
     "load_records",
     "prove",
-    "save_card",
     "save_pair",
 ]
 
@@ -115,10 +115,18 @@ def _fill(folder: Path, card: PairCard, arms: Mapping[Arm, Classifier]) -> PairC
     return card
 
 
-def save_card(folder: Path, card: PairCard) -> PairCard:
-    """Put another card in a pair's folder, in one step, and leave its weights alone. Returns the card as written."""
-    card = replace(card, name=folder.name)
-    write_file(folder / CARD, card_to_json(card).encode())
+def change_card(folder: Path, measured: PairCard, change: Callable[[PairCard], PairCard]) -> PairCard:
+    """Change what a pair's card says by now, in one step, and leave its weights alone. Returns the card as written.
+
+    What other programs have written since `measured` was read stays. Raises CheckpointError if the pair was trained
+    again since then, or is gone: of other weights nothing is known.
+    """
+    with alone_in(folder):
+        card = replace(_load_card(folder / CARD), name=folder.name)
+        if card.weights != measured.weights:
+            raise CheckpointError(f"{folder.name} was trained again while it was measured; measure it again.")
+        card = change(card)
+        write_file(folder / CARD, card_to_json(card).encode())
     return card
 
 

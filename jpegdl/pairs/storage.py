@@ -33,6 +33,22 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 @contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """No other program is in this block with the same folder at the same time, where the system can see to that."""
+    descriptor = None
+    with suppress(ImportError, OSError):  # Windows; file systems without locks
+        import fcntl
+
+        descriptor = os.open(folder, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+@contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """A folder to fill, which gets the name `folder` at the end, or does not exist."""
     folder.parent.mkdir(parents=True, exist_ok=True)

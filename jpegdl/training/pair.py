@@ -15,7 +15,7 @@ from torch import Tensor
 
 from jpegdl.pairs.arms import load_arm, save_arm
 from jpegdl.pairs.card import PairCard
-from jpegdl.pairs.checkpoints import ModelPair, load_pair, save_card, save_pair
+from jpegdl.pairs.checkpoints import ModelPair, change_card, load_pair, save_pair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier
 from jpegdl.pairs.comparison import Comparison
 from jpegdl.pairs.evaluate import compare, logits
@@ -151,7 +151,7 @@ def measure(folder: Path, dataset: Dataset, device: torch.device) -> PairCard:
     pair = load_pair(folder, device)
     results = count({arm: pair.arm(arm) for arm in ARMS}, dataset, pair.card.input_size, pair.card.short_side)
     proof = make_proof(pair.baseline, pair.jpegdl, pair.card.input_size)
-    return save_card(folder, replace(pair.card, results=results, proof=proof))
+    return change_card(folder, pair.card, lambda card: replace(card, results=results, proof=proof))
 
 
 def count(
