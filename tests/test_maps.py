@@ -1,6 +1,7 @@
 """The study of maps: measured in pieces by a command, kept in the card, and told with intervals and blind maps."""
 
 from argparse import Namespace
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from jpegdl.analysis.results.map_numbers import AREA, NUMBER, SIZES, MapTable, b
 from jpegdl.analysis.results.maps import answer, maps_section
 from jpegdl.analysis.results.report import results_markdown
 from jpegdl.commands import maps as command
-from jpegdl.commands.pieces import finished, keep
+from jpegdl.commands.pieces import keep, pieces_in
 from jpegdl.pairs.checkpoints import load_pair
 from jpegdl.pairs.measured import Measured, Numbers
 from jpegdl.training.boxes import PixelBox
@@ -175,12 +176,45 @@ def test_more_steps_than_the_curves_have_are_refused(asked):
         command.measure_maps(Namespace(**(vars(asked) | {"steps": 21})))
 
 
-def test_a_piece_that_was_cut_off_is_done_again(tmp_path):
+def test_two_at_a_time_do_not_mix_their_pieces(asked, monkeypatch):
+    def meanwhile(file: Path, piece: object) -> None:
+        with pytest.raises(ValueError, match=r"another program measures what is in .*\.pair\.maps; wait for it"):
+            command.measure_maps(asked)
+        keep(file, piece)
+
+    monkeypatch.setattr(command, "keep", meanwhile)
+    command.measure_maps(asked)
+    study = load_pair(asked.pair).card.maps
+    assert study is not None
+    assert study.arrays[NUMBER].array().tolist() == [0, 2, 3, 4, 6]
+
+
+def held(file: Path) -> list[object]:
+    """What is found in the file, which is left there as by a kill."""
+    with suppress(KeyboardInterrupt), pieces_in(file, {"a": 1}) as pieces:
+        found: list[object] = pieces
+        raise KeyboardInterrupt
+    return found
+
+
+@pytest.mark.parametrize(
+    "end", ["", "[2", "[2]\n\0\0\0\n[3]\n", "[2]\n\xff\n"], ids=["nothing", "half", "zeros", "bytes"]
+)
+def test_a_piece_that_was_cut_off_or_is_damaged_is_done_again_and_those_after_it(tmp_path, end):
     file = tmp_path / "state"
-    assert list(finished(file, {"a": 1})) == []
+    assert held(file) == []
     keep(file, [1])
-    keep(file, [2])
-    file.write_text(file.read_text(encoding="utf-8")[:-2], encoding="utf-8")
-    assert list(finished(file, {"a": 1})) == [[1]]
-    keep(file, [3])
-    assert list(finished(file, {"a": 1})) == [[1], [3]]
+    with file.open("ab") as lines:
+        lines.write(end.encode("latin-1"))
+    whole = [[1], [2]] if "[2]" in end else [[1]]
+    assert held(file) == whole
+    keep(file, [4])
+    assert held(file) == [*whole, [4]]
+
+
+@pytest.mark.parametrize("content", [b"\0" * 30, b"\xff\xfe\n", b"[1]\n", b"half of a line"])
+def test_a_file_that_does_not_say_what_its_pieces_are_is_named(tmp_path, content):
+    (tmp_path / "state").write_bytes(content)
+    with pytest.raises(ValueError, match=r"state is damaged; remove it to measure from the beginning"):
+        held(tmp_path / "state")
+    assert (tmp_path / "state").read_bytes() == content

@@ -20,6 +20,7 @@ from jpegdl.commands.cells import TABLES, Cost, cells, is_recorded, record_of
 from jpegdl.commands.jobs import Job, run_jobs
 from jpegdl.pairs.card import card_from_json, card_to_json
 from jpegdl.pairs.recipe import with_epochs
+from jpegdl.pairs.storage import alone_in
 from jpegdl.training import pace
 
 ROOT = Path(__file__).parents[1]
@@ -195,6 +196,6 @@ def test_two_at_a_time_in_one_folder_are_refused(tmp_path, capsys, monkeypatch):
     write_pets(tmp_path / "data")
     monkeypatch.setattr(reproduce, "cost", lambda *_: Cost(1.0, 0))
     (tmp_path / "runs").mkdir()
-    with reproduce._alone(tmp_path / "runs"):
+    with alone_in(tmp_path / "runs"):
         assert command(*words(tmp_path)) == 2
     assert "another run still trains in" in capsys.readouterr().err

@@ -2,8 +2,11 @@
 
 import json
 import os
+import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,12 +17,12 @@ import torch
 from jpegdl.__main__ import main
 from jpegdl.pairs import checkpoints
 from jpegdl.pairs.arms import read_arm, stored_bytes
-from jpegdl.pairs.card import card_to_json
+from jpegdl.pairs.card import PairCard, card_to_json
 from jpegdl.pairs.checkpoints import CheckpointError, change_card, load_pair, load_pairs, load_records, prove, save_pair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier
 from jpegdl.pairs.measured import Answer
 from jpegdl.pairs.proof import make_proof, triangle_waves
-from jpegdl.pairs.storage import write_weights
+from jpegdl.pairs.storage import alone_in, write_weights
 from tests.tiny import TINY, add_tiny, card, tiny_pair, write_pair
 
 
@@ -122,6 +125,35 @@ def test_another_card_leaves_the_weights_alone(tmp_path):
     change_card(tmp_path / "pair", pair.card, lambda card: replace(card, title="another"))
     assert load_pair(tmp_path / "pair").card.title == "another"
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "pair").glob("*.safetensors")} == before
+
+
+def test_changes_that_are_made_at_the_same_time_are_all_in_the_card(tmp_path):
+    pair = tiny_pair(tmp_path / "pair")
+
+    def note(number: int) -> None:
+        def change(card: PairCard) -> PairCard:
+            time.sleep(0.02)
+            return replace(card, flaws=(*card.flaws, f"flaw {number}"))
+
+        change_card(tmp_path / "pair", pair.card, change)
+
+    with ThreadPoolExecutor(8) as people:
+        list(people.map(note, range(8)))
+    assert sorted(load_pair(tmp_path / "pair").card.flaws) == [f"flaw {number}" for number in range(8)]
+
+
+def test_a_place_is_kept_by_one_program_and_by_those_that_it_starts(tmp_path):
+    with alone_in(tmp_path) as held:
+        assert held is not None
+        keeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[held])
+    with keeper:
+        with pytest.raises(ValueError, match=r"^somebody is here$"), alone_in(tmp_path, busy="somebody is here"):
+            pass
+        keeper.communicate(b"\n")
+    with alone_in(tmp_path, busy="somebody is here"):
+        pass
+    with alone_in(tmp_path / "nothing", busy="somebody is here") as held:
+        assert held is None
 
 
 # Names

@@ -18,6 +18,7 @@ from jpegdl.pairs.classifier import ARMS, Arm
 from jpegdl.pairs.evaluate import logits
 from jpegdl.pairs.facts import Epoch
 from jpegdl.pairs.recipe import Recipe
+from jpegdl.pairs.storage import alone_in
 from jpegdl.training import pair as pair_module
 from jpegdl.training import settings
 from jpegdl.training.data import Dataset, Examples
@@ -103,6 +104,16 @@ def same_weights(first: Path, second: Path) -> bool:
 
 
 # Kills
+
+
+def test_a_run_is_not_trained_by_two_programs_at_a_time(interrupted, tmp_path):
+    out = copied(interrupted, tmp_path)
+    with alone_in(settings.work_folder(out)):
+        with pytest.raises(ValueError, match=r"another program trains in .*\.pair\.training; wait for it, or stop it"):
+            train(out)
+        assert state_of(out, "jpegdl").exists()
+    train(out)
+    assert load_pair(out).card.recipe == PLAN
 
 
 def test_a_run_that_is_killed_while_measuring_is_measured_before_it_is_published(whole, tmp_path, monkeypatch):

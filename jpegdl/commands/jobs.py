@@ -20,7 +20,7 @@ class Job:
 
 
 def run_jobs(
-    jobs: Sequence[Job], *, memory: int, at_once: int, held: int, started: Callable[[Job], None]
+    jobs: Sequence[Job], *, memory: int, at_once: int, held: int | None, started: Callable[[Job], None]
 ) -> Generator[tuple[Job, int]]:
     """Yields each job when it ends, with its exit status. A job that needs more than `memory` runs alone.
 
@@ -56,8 +56,9 @@ def _next(waiting: Sequence[Job], running: Sequence[Job], memory: int, at_once: 
     return next((job for job in waiting if job.memory <= free), None)
 
 
-def _start(job: Job, held: int) -> subprocess.Popen[bytes]:
+def _start(job: Job, held: int | None) -> subprocess.Popen[bytes]:
+    kept = [] if held is None else [held]
     if job.log is None:
-        return subprocess.Popen(job.command, pass_fds=[held])
+        return subprocess.Popen(job.command, pass_fds=kept)
     with job.log.open("ab") as log:
-        return subprocess.Popen(job.command, stdout=log, stderr=subprocess.STDOUT, pass_fds=[held])
+        return subprocess.Popen(job.command, stdout=log, stderr=subprocess.STDOUT, pass_fds=kept)

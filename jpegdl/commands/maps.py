@@ -11,7 +11,7 @@ from jpegdl.analysis.map_study import Subject, box_in_square, study, study_curve
 from jpegdl.analysis.results.map_numbers import AREA, NUMBER
 from jpegdl.analysis.results.maps import maps_section
 from jpegdl.commands.options import count
-from jpegdl.commands.pieces import finished, keep
+from jpegdl.commands.pieces import keep, pieces_in
 from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.checkpoints import ModelPair, change_card, load_pair
 from jpegdl.pairs.measured import Measured, Numbers
@@ -49,14 +49,14 @@ def measure_maps(arguments: argparse.Namespace) -> None:
     ]
     state = arguments.pair.with_name(f".{arguments.pair.name}.maps")
     weights = [file.sha256 for file in (pair.card.weights or {}).values()]
-    pieces: list[Columns] = list(finished(state, settings | {"weights": weights}))
-    for number, (kind, numbers) in enumerate(plan[len(pieces) :], len(pieces) + 1):
-        pieces.append(_measure(pair, kind, [subject(one) for one in numbers], arguments.steps))
-        keep(state, pieces[-1])
-        print(f"{number} of {len(plan)} pieces done", flush=True)
-    measured = Measured(settings=settings, arrays=packed(pieces))
-    change_card(arguments.pair, pair.card, lambda card: replace(card, maps=measured))
-    state.unlink()
+    pieces: list[Columns]
+    with pieces_in(state, settings | {"weights": weights}) as pieces:
+        for number, (kind, numbers) in enumerate(plan[len(pieces) :], len(pieces) + 1):
+            pieces.append(_measure(pair, kind, [subject(one) for one in numbers], arguments.steps))
+            keep(state, pieces[-1])
+            print(f"{number} of {len(plan)} pieces done", flush=True)
+        measured = Measured(settings=settings, arrays=packed(pieces))
+        change_card(arguments.pair, pair.card, lambda card: replace(card, maps=measured))
     print(maps_section(measured))
 
 

@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from jpegdl.commands.results import check_record, record_pair, write_results
 from jpegdl.pairs.checkpoints import load_pair
 from jpegdl.pairs.cores import cpu_cores
 from jpegdl.pairs.recipe import with_epochs
+from jpegdl.pairs.storage import alone_in
 from jpegdl.training.precision import native_precision
 
 _SHARE = 0.9  # of a GPU's free memory that is given out
@@ -47,7 +47,8 @@ def _reproduce(arguments: argparse.Namespace) -> None:
     if arguments.plan or not unfinished:
         return
     arguments.runs.mkdir(parents=True, exist_ok=True)
-    with _alone(arguments.runs) as held:
+    busy = f"another run still trains in {arguments.runs}; wait for it, stop it, or choose --runs"
+    with alone_in(arguments.runs, busy=busy) as held:
         failed = [cell.recipe.name for cell in _train(unfinished, arguments, held)]
     if failed:
         raise ValueError(f"{', '.join(failed)} failed; see above or their logs in {arguments.runs}, then start again")
@@ -79,7 +80,7 @@ def _plan(planned: list[Cell], arguments: argparse.Namespace) -> Iterator[tuple[
     print(f"All that is left: {duration(total)} on {arguments.device}, one after the other.", flush=True)
 
 
-def _train(unfinished: dict[Cell, Cost], arguments: argparse.Namespace, held: int) -> Iterator[Cell]:
+def _train(unfinished: dict[Cell, Cost], arguments: argparse.Namespace, held: int | None) -> Iterator[Cell]:
     """Trains, records and rewrites the page after each cell; yields the cells that failed."""
     device = arguments.device
     shared = device.type == "cuda" and arguments.at_once != 1
@@ -127,16 +128,3 @@ def _started(job: Job) -> None:
 def _record(name: str, arguments: argparse.Namespace) -> None:
     print(record_pair(arguments.runs / name, arguments.records), flush=True)
     print(write_results(arguments.checkpoints, arguments.records, arguments.results), flush=True)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[int]:
-    """Hold the folder's lock; so do the programs that are started, also if this one is killed and they are not."""
-    import fcntl  # here, since Windows has none and the other commands need none
-
-    with (folder / ".lock").open("w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ValueError(f"another run still trains in {folder}; wait for it, stop it, or choose --runs") from None
-        yield file.fileno()

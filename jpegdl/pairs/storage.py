@@ -33,19 +33,29 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """No other program is in this block with the same folder at the same time, where the system can see to that."""
-    descriptor = None
-    with suppress(ImportError, OSError):  # Windows; file systems without locks
+def alone_in(path: Path, *, busy: str = "") -> Iterator[int | None]:
+    """One program at a time is in this block with the same folder or file, as far as the system can see to that.
+
+    Waits for another one, or raises ValueError(busy). Yields a descriptor: programs that are started with it keep the
+    place as well. It is None where there are no locks.
+    """
+    try:
         import fcntl
 
-        descriptor = os.open(folder, os.O_RDONLY)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        descriptor = os.open(path, os.O_RDONLY)
+    except (ImportError, OSError):  # Windows; nothing is there
+        yield None
+        return
     try:
-        yield
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError:
+            raise ValueError(busy) from None
+        except OSError:  # a file system without locks
+            pass
+        yield descriptor
     finally:
-        if descriptor is not None:
-            os.close(descriptor)
+        os.close(descriptor)
 
 
 @contextmanager

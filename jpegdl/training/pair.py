@@ -6,6 +6,7 @@ its state, a finished arm its float16 weights and card, a seed its measured pair
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from jpegdl.pairs.evaluate import compare, logits
 from jpegdl.pairs.facts import Epoch, Part
 from jpegdl.pairs.proof import make_proof
 from jpegdl.pairs.recipe import Recipe
+from jpegdl.pairs.storage import alone_in
 from jpegdl.training import processes
 from jpegdl.training.arms import baseline_arm, first_backbone, first_steps, jpegdl_arm
 from jpegdl.training.data import Dataset, Examples, ToldPictures
@@ -73,11 +75,20 @@ def train_pair(recipe: Recipe, dataset: Dataset, out: Path, run: Run) -> ModelPa
     """
     work = work_folder(out)
     taken = run.baseline and checked_baseline(run.baseline, recipe, dataset, run.seeds, run.precision)
-    if processes.rank() == 0:
-        begin(work, recipe, dataset, run.seeds)
-        if taken:
-            place_baseline(work, run.seeds[0], *taken)
+    with ExitStack() as held:
+        if processes.rank() == 0:
+            begin(work, recipe, dataset, run.seeds)
+            held.enter_context(alone_in(work, busy=f"another program trains in {work}; wait for it, or stop it"))
+            if taken:
+                place_baseline(work, run.seeds[0], *taken)
+        processes.wait()
+        _train_seeds(recipe, dataset, work, out, run)
     processes.wait()
+    return load_pair(out, run.device)
+
+
+def _train_seeds(recipe: Recipe, dataset: Dataset, work: Path, out: Path, run: Run) -> None:
+    """Whatever of the run is not finished, and then the pair from it."""
     sources = cache(lambda: read_sources(recipe, dataset, run.device))
     left = epochs_left(work, recipe, run.seeds)
     if left and run.announce and processes.rank() == 0:
@@ -93,8 +104,6 @@ def train_pair(recipe: Recipe, dataset: Dataset, out: Path, run: Run) -> ModelPa
         card = replace(first.card, other_seeds=tuple(summary(pair.card) for pair in others))
         save_pair(out, card, {arm: first.arm(arm) for arm in ARMS})
         shutil.rmtree(work)
-    processes.wait()
-    return load_pair(out, run.device)
 
 
 def _train_seed(
