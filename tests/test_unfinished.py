@@ -296,6 +296,14 @@ def test_a_packed_run_goes_on_elsewhere_close_to_where_it_was(whole, interrupted
         pack(settings.work_folder(interrupted), tmp_path / "run.zip")
 
 
+def test_a_run_that_is_packed_while_it_writes_its_state_has_the_one_before(interrupted, tmp_path):
+    out = copied(interrupted, tmp_path / "writing")
+    state_of(out, "jpegdl").unlink()  # between its two names: only the state of the epoch before lies there
+    pack(settings.work_folder(out), tmp_path / "run.zip")
+    unpack(tmp_path / "run.zip", settings.work_folder(tmp_path / "pair"))
+    assert settings.epochs_left(settings.work_folder(tmp_path / "pair"), PLAN, [0]) == {(0, "jpegdl"): 2}
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_packed_run_is_refused_and_leaves_nothing(damage, interrupted, tmp_path):
     file = tmp_path / "run.zip"

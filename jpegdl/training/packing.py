@@ -16,7 +16,7 @@ from jpegdl.training.settings import read_settings
 from jpegdl.training.state import newest_state, state_bytes
 
 _HASHES = "hashes.json"
-_STATE = ".state"
+_STATE, _PREVIOUS = ".state", ".previous"
 
 
 def pack(work: Path, file: Path) -> int:
@@ -30,9 +30,13 @@ def pack(work: Path, file: Path) -> int:
     if file.exists():
         raise ValueError(f"{file} exists; choose another file or remove it")
     parts = {}
-    for path in sorted(path for path in work.rglob("*") if path.is_file()):
+    files = {path for path in work.rglob("*") if path.is_file()}
+    states = {
+        path.with_suffix(_STATE) for path in files if path.suffix == _PREVIOUS
+    }  # also while a newer one is written
+    for path in sorted(states | {path for path in files if path.suffix != _PREVIOUS}):
         name = path.relative_to(work).as_posix()
-        if any(part.startswith(".") for part in PurePosixPath(name).parts) or path.suffix == ".previous":
+        if any(part.startswith(".") for part in PurePosixPath(name).parts):
             continue
         parts[name] = state_bytes(_rounded(newest_state(path))) if path.suffix == _STATE else path.read_bytes()
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in parts.items()}
