@@ -31,9 +31,8 @@ def pack(work: Path, file: Path) -> int:
         raise ValueError(f"{file} exists; choose another file or remove it")
     parts = {}
     files = {path for path in work.rglob("*") if path.is_file()}
-    states = {
-        path.with_suffix(_STATE) for path in files if path.suffix == _PREVIOUS
-    }  # also while a newer one is written
+    # Of a state that is being written at this moment only the one before it is there.
+    states = {path.with_suffix(_STATE) for path in files if path.suffix == _PREVIOUS}
     for path in sorted(states | {path for path in files if path.suffix != _PREVIOUS}):
         name = path.relative_to(work).as_posix()
         if any(part.startswith(".") for part in PurePosixPath(name).parts):
