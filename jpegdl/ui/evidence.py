@@ -75,7 +75,7 @@ def test_facts(run: RunEvidence) -> dict[str, Any]:
     """What the verdict says of a pair's test set on demand: intervals, chance, and what part the controls explain."""
     test = run.sets["test"]
     return {
-        "control": f"{run.controls[0].layer} {signed(run.controls[0].counted.points)}" if run.controls else None,
+        "control": f"{signed(run.controls[0].counted.points)}: {run.controls[0].layer}" if run.controls else None,
         "intervals": {
             arm: f"{share.low:.1f} to {share.high:.1f}"
             for arm, share in (("baseline", test.baseline), ("jpegdl", test.jpegdl))
