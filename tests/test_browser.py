@@ -533,6 +533,23 @@ def test_nothing_is_wider_than_the_window_and_the_verdict_takes_at_most_an_eight
         assert measures["small"] == []
 
 
+@pytest.mark.parametrize("width", [1000, 1280, 1920])
+def test_the_number_of_a_control_is_shown_whole_beside_the_methods(open_page, width):
+    page = open_page("#pair=flowers102-authors-resnet18", size=(width, 900))
+    text, number, end = page.evaluate(
+        """() => {
+            const link = document.querySelector(".jx-v-points .jx-link:not(.jx-on-phone)");
+            const range = document.createRange();
+            range.setStart(link.firstChild, 0);
+            range.setEnd(link.firstChild, link.textContent.indexOf(":"));
+            const cell = link.closest(".jx-v-points").getBoundingClientRect();
+            return [link.textContent, range.getBoundingClientRect().right, cell.right];
+        }"""
+    )
+    assert re.match(r"[+−]\d+\.\d: the index limit alone", text)
+    assert number <= end
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_axe_finds_nothing_serious_on_any_screen(open_page, colours):
     page = open_page(colours=colours)
