@@ -33,14 +33,14 @@ test: style  ## everything that must pass: formatter, linter, types, tests
 
 check: style types  ## formatter, linter and types, without the tests
 
-style: $(VENV)/requirements-dev.installed
+style: $(VENV)/requirements-dev.installed  ## formatter and linter alone
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-types: $(VENV)/requirements-dev.installed
+types: $(VENV)/requirements-dev.installed  ## mypy alone
 	$(BIN)/mypy
 
-pytest: $(VENV)/requirements-dev.installed
+pytest: $(VENV)/requirements-dev.installed  ## the tests alone
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 format: $(VENV)/requirements-dev.installed  ## rewrite the Python files in the project's style
