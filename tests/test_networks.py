@@ -525,6 +525,9 @@ def test_a_file_that_is_missing_or_broken_is_refused(tmp_path):
         lambda state: {"model": state, "optimizer": {"state": {}, "param_groups": [{"lr": 0.1}]}, "args": None},
         lambda state: {"model": {"state_dict": {f"model.{key}": value for key, value in state.items()}}},
         lambda state: {f"backbone.{key}": value for key, value in state.items()},  # as a baseline of a pair is kept
+        lambda state: {"net": {f"module.{key}": value for key, value in state.items()}, "acc": 90.1, "epoch": 3},
+        lambda state: {"ema": state, "optimizer": {"state": {0: {"step": torch.zeros(())}}, "param_groups": []}},
+        lambda state: {"state_dict": {f"net.encoder.{key}": value for key, value in state.items()}, "callbacks": {}},
     ],
 )
 def test_what_training_programs_put_around_weights_is_taken_off(tmp_path, wrap):
@@ -547,6 +550,16 @@ def test_what_people_have_in_place_of_weights_is_called_by_its_name(tmp_path, su
     (tmp_path / f"weights{suffix}").write_bytes(data)
     with pytest.raises(ValueError, match=rf"weights{suffix} {sentence}") as caught:
         imagenet_backbone("squeezenet1_1", 5, tmp_path / f"weights{suffix}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "state", [{}, {"weight": torch.zeros(2)}, {"a": {"x": torch.zeros(1)}, "b": {"x": torch.zeros(1)}}]
+)
+def test_a_file_with_other_weights_or_two_sets_of_them_is_refused_in_one_sentence(tmp_path, state):
+    torch.save(state, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"other\.pth (does not hold the weights|must be a state dict)") as caught:
+        imagenet_backbone("squeezenet1_1", 5, tmp_path / "other.pth")
     assert "\n" not in str(caught.value)
 
 

@@ -25,8 +25,7 @@ PACKAGES: dict[str, tuple[str, str, str]] = {
 COUNTER = "num_batches_tracked"  # of batch normalisation, which uses it in no recipe; old files lack it
 
 
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "weights")  # keys under which programs keep it
-_PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")  # of data parallel, compiled and wrapped networks
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "weights")  # where most programs keep it
 
 
 def imagenet_backbone(name: str, num_classes: int, file: Path | None = None) -> nn.Module:
@@ -95,27 +94,33 @@ def _read(file: Path) -> dict[str, Tensor]:
     except Exception as error:  # each reader raises its own kinds
         raise ValueError(f"{file} cannot be read as weights: {str(error).partition(chr(10))[0]}") from error
     state = _unwrapped(state)
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, Mapping) or not _are_tensors(state):
         raise ValueError(f"{file} must be a state dict, names and tensors and nothing else")
     return dict(state)
 
 
 def _unwrapped(state: object) -> object:
-    """What training programs put around a state dict, taken off."""
+    """What training programs put around a state dict, taken off: by its usual name, else the only one in the file."""
     while isinstance(state, Mapping):
         inner = [state[name] for name in _WRAPPERS if isinstance(state.get(name), Mapping)]
         if not inner:
-            break
+            inner = [value for value in state.values() if isinstance(value, Mapping) and value and _are_tensors(value)]
+            if len(inner) != 1:
+                break
         state = inner[0]
     return state
 
 
+def _are_tensors(state: Mapping[object, object]) -> bool:
+    return all(isinstance(value, Tensor) for value in state.values())
+
+
 def _without_prefix(found: dict[str, Tensor], own: Iterable[str]) -> dict[str, Tensor]:
-    """`found` without what wrapped networks write before every name, which the network's `own` names do not have."""
-    for prefix in _PREFIXES:
-        if found and all(key.startswith(prefix) for key in found) and not any(key.startswith(prefix) for key in own):
-            return _without_prefix({key.removeprefix(prefix): value for key, value in found.items()}, own)
-    return found
+    """`found` without what wrappers (module., model., net.) write before every name, unknown to the network's `own`."""
+    (prefix, *others) = {key.partition(".")[0] + "." for key in found} or {""}
+    if others or not all(key.startswith(prefix) for key in found) or any(key.startswith(prefix) for key in own):
+        return found
+    return _without_prefix({key.removeprefix(prefix): value for key, value in found.items()}, own)
 
 
 def _renamed(found: dict[str, Tensor], own: Iterable[str]) -> dict[str, Tensor]:
