@@ -40,10 +40,66 @@ def command(*arguments: object) -> int:
     ],
 )
 def test_an_impossible_value_of_an_option_is_refused_before_anything_is_read(tmp_path, capsys, option, value, sentence):
+    (tmp_path / "pair.json").touch()
+    assert f"argument {option}: {sentence}" in refused(
+        capsys, "attack", tmp_path, "--data", tmp_path, f"{option}={value}"
+    )
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The last line of what argparse says before any command runs."""
     with pytest.raises(SystemExit) as stopped:
-        command("attack", tmp_path / "nothing", "--data", tmp_path, f"{option}={value}")
+        command(*arguments)
     assert stopped.value.code == 2
-    assert f"argument {option}: {sentence}" in capsys.readouterr().err
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("words", [("train", "pets-resnet18", "--out", "o"), ("reproduce", "table2")])
+def test_the_same_seed_twice_is_refused_before_anything_is_read(capsys, words):
+    said = refused(capsys, *words, "--data", "nothing", "--seeds", 1, 0, 1)
+    assert said.endswith("argument --seeds: must be different, got 1 0 1")
+
+
+def test_a_recipe_that_there_is_not_is_refused_with_the_names_that_are_near(capsys):
+    said = refused(capsys, "train", "cifar100-resnet33", "--data", "d", "--out", "o")
+    assert "no recipe is called cifar100-resnet33; did you mean cifar100-resnet32 or " in said
+    assert said.endswith("`train --list` has all names")
+    assert len(said) < 250
+    assert "did you mean" not in refused(capsys, "train", "?", "--data", "d", "--out", "o")
+
+
+def test_weights_that_are_not_there_are_named_before_anything_is_read(tmp_path, capsys):
+    for name, sentence in (("nothing.pth", "is not there; pass a file"), (".", "is no file; pass a file")):
+        said = refused(capsys, "train", "pets-resnet18", "--data", "d", "--weights", tmp_path / name)
+        assert said.endswith(f"argument --weights: {tmp_path / name} {sentence}")
+
+
+PAIR_COMMANDS = [
+    ("attack", "{}", "--data", "d"),
+    ("evaluate", "{}", "--data", "d"),
+    ("evaluate", "{}", "--data", "d", "--maps"),
+    ("compare", "p.jpg", "--out", "o", "--pair", "{}"),
+    ("prove", "{}"),
+    ("record", "{}"),
+    ("tables", "{}"),
+]
+
+
+@pytest.mark.parametrize("words", PAIR_COMMANDS, ids=" ".join)
+def test_what_is_no_pair_is_called_by_what_it_is_whichever_command_is_asked(tmp_path, capsys, words):
+    (tmp_path / "run" / "one").mkdir(parents=True)
+    (tmp_path / "run" / "one" / "pair.json").touch()
+    (tmp_path / ".half.training").mkdir()
+    for name, sentence in {
+        "nothing": "is not there; pass the folder of a pair, such as checkpoints/NAME",
+        "run/one/pair.json": "is a file; pass the folder of a pair, such as checkpoints/NAME",
+        "run": f"is no pair, but holds 1; pass one of them, such as {tmp_path / 'run' / 'one'}",
+        "half": "is in training; go on with `train --resume`",
+        ".half.training": "has no pair.json, so it is no pair; restore the file, or pass the folder of a pair",
+        "n" * 300: "cannot be read: File name too long",
+    }.items():
+        said = refused(capsys, *(word.format(tmp_path / name) for word in words))
+        assert said.endswith(f": {tmp_path / name} {sentence}")
 
 
 def test_a_reader_that_stops_reading_is_no_error():
@@ -75,7 +131,7 @@ def test_what_stops_a_command_is_said_without_a_traceback(monkeypatch, capsys, e
         raise error
 
     monkeypatch.setattr(tables, "_tables", stop)
-    assert command("tables", "pair") == code
+    assert command("tables", next((ROOT / "checkpoints").iterdir())) == code
     assert capsys.readouterr().err == said
 
 

@@ -527,8 +527,10 @@ def test_the_command_line_refuses_in_one_sentence(trained, flowers, tmp_path, ca
         ([*train, flowers, "--out", tmp_path / "other", "--epochs", 0], "epochs must be positive, got 0"),
         ([*train, flowers, "--out", tmp_path / "other", "--input-size", 0], "input_size must be positive, got 0"),
         ([*train, flowers, "--out", tmp_path / "other", "--epochs", -3], "epochs must be positive, got -3"),
-        ([*train, flowers, "--out", tmp_path / "other", "--weights", "x.pth"], "starts from random weights; leave"),
-        (["evaluate", tmp_path, "--data", flowers], "pair.json is missing"),
+        (
+            [*train, flowers, "--out", tmp_path / "other", "--weights", trained / "pair.json"],
+            "starts from random weights; leave",
+        ),
     ):
         assert command(*arguments) == 2
         error = capsys.readouterr().err

@@ -10,7 +10,7 @@ from jpegdl.analysis.attacks import EPSILONS
 from jpegdl.analysis.results.report import robustness_markdown
 from jpegdl.analysis.robustness import attack_pair
 from jpegdl.analysis.suites import PARTS, STRONG_EPSILONS, paper_suite, strong_suite
-from jpegdl.commands.options import Commands, add_device, count, grey_levels, seed
+from jpegdl.commands.options import Commands, add_device, count, grey_levels, pair_folder, seed
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import change_card, load_pair
 from jpegdl.pairs.measured import Attack, RobustAccuracy
@@ -21,7 +21,7 @@ from jpegdl.training.sources import all_at_once, prepared
 def add(commands: Commands) -> None:
     attack = commands.add_parser("attack", help="attack both networks: the paper's way, and where gradients may hide")
     attack.set_defaults(run=_attack)
-    attack.add_argument("pair", type=Path, help="folder of the pair")
+    attack.add_argument("pair", type=pair_folder, help="folder of the pair")
     attack.add_argument("--data", type=Path, required=True, help="folder of the data set")
     attack.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS), help="these; without it, all")
     attack.add_argument("--limit", type=count, help="so many test pictures, spread evenly; without it, all")

@@ -8,7 +8,7 @@ from jpegdl.analysis.compression import QUANTIZERS
 from jpegdl.analysis.numbers import answer_numbers
 from jpegdl.analysis.panels import learned_file, panels
 from jpegdl.analysis.request import Answer, answer, make_request
-from jpegdl.commands.options import Commands, add_device
+from jpegdl.commands.options import Commands, add_device, pair_folder
 from jpegdl.pairs.checkpoints import load_pair
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.pictures import read_picture
@@ -20,7 +20,7 @@ def add(commands: Commands) -> None:
     compare = commands.add_parser("compare", help="one picture through both networks: maps, pictures and numbers")
     compare.set_defaults(run=_compare)
     compare.add_argument("picture", type=Path, help="picture file")
-    compare.add_argument("--pair", type=Path, required=True, help="folder of the pair")
+    compare.add_argument("--pair", type=pair_folder, required=True, help="folder of the pair")
     compare.add_argument("--out", type=Path, required=True, help=f"folder for the pictures and {NUMBERS}")
     compare.add_argument(
         "--target", default="shared", help="class to explain, or shared (default), true, own: as in the API"

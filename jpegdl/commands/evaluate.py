@@ -8,7 +8,7 @@ import torch
 
 from jpegdl.analysis.grid import evaluate_grid
 from jpegdl.commands.maps import add_options, measure_maps
-from jpegdl.commands.options import Commands, add_device
+from jpegdl.commands.options import Commands, add_device, pair_folder
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import change_card, load_pair
 from jpegdl.training.pair import measure
@@ -19,7 +19,7 @@ from jpegdl.training.sources import all_at_once, prepared
 def add(commands: Commands) -> None:
     evaluate = commands.add_parser("evaluate", help="count right answers again, and for every input to both networks")
     evaluate.set_defaults(run=_evaluate)
-    evaluate.add_argument("pair", type=Path, help="folder of the pair")
+    evaluate.add_argument("pair", type=pair_folder, help="folder of the pair")
     evaluate.add_argument("--data", type=Path, required=True, help="folder of the data set")
     add_options(evaluate)
     add_device(evaluate)

@@ -2,10 +2,17 @@
 
 import argparse
 import math
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
+
+from jpegdl.pairs.checkpoints import CARD
+from jpegdl.pairs.recipe import Recipe
+from jpegdl.training.catalogue import RECIPES
+from jpegdl.training.settings import work_folder
 
 
 class Commands(Protocol):
@@ -23,6 +30,62 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     """--device and --threads, of commands that run networks."""
     parser.add_argument("--device", type=device, default="cuda" if torch.cuda.is_available() else "cpu")
     add_threads(parser)
+
+
+def add_seeds(parser: argparse.ArgumentParser, default: Sequence[int], help: str | None = None) -> None:
+    """--seeds, each of which is a run."""
+    parser.add_argument("--seeds", type=seed, nargs="+", action=_Different, default=list(default), help=help)
+
+
+class _Different(argparse.Action):
+    """Values of which no two are the same."""
+
+    def __call__(self, _parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        if len(set(values)) < len(values):
+            raise argparse.ArgumentError(self, f"must be different, got {' '.join(map(str, values))}")
+        setattr(namespace, self.dest, values)
+
+
+def existing_file(text: str) -> Path:
+    """A file that can be read later; what it holds is not looked at."""
+    file = Path(text)
+    if not file.is_file():
+        raise argparse.ArgumentTypeError(f"{file} is {'no file' if file.exists() else 'not there'}; pass a file")
+    return file
+
+
+def pair_folder(text: str) -> Path:
+    """The folder of a pair that is complete enough to have a card."""
+    folder = Path(text)
+    try:
+        wrong = _wrong_with(folder)
+    except OSError as error:
+        wrong = f"cannot be read: {error.strerror}"
+    if wrong:
+        raise argparse.ArgumentTypeError(f"{folder} {wrong}")
+    return folder
+
+
+def _wrong_with(folder: Path) -> str:
+    """Why a folder is no complete pair, and what to do; empty if it is one."""
+    if (folder / CARD).is_file():
+        return ""
+    if work_folder(folder.absolute()).is_dir():
+        return "is in training; go on with `train --resume`"
+    if not folder.is_dir():
+        return f"is {'a file' if folder.exists() else 'not there'}; pass the folder of a pair, such as checkpoints/NAME"
+    if inside := sorted(card.parent.name for card in folder.glob(f"*/{CARD}")):
+        return f"is no pair, but holds {len(inside)}; pass one of them, such as {folder / inside[0]}"
+    return f"has no {CARD}, so it is no pair; restore the file, or pass the folder of a pair"
+
+
+def known_recipe(text: str) -> Recipe:
+    """A recipe by its name."""
+    if text not in RECIPES:
+        near = get_close_matches(text, RECIPES)
+        meant = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise argparse.ArgumentTypeError(f"no recipe is called {text}{meant}; `train --list` has all names")
+    return RECIPES[text]
 
 
 def count(text: str) -> int:

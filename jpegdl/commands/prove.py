@@ -3,9 +3,8 @@
 import argparse
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-from jpegdl.commands.options import Commands, add_threads
+from jpegdl.commands.options import Commands, add_threads, pair_folder
 from jpegdl.pairs.checkpoints import change_card, load_pair, prove
 from jpegdl.pairs.proof import make_proof
 
@@ -13,7 +12,7 @@ from jpegdl.pairs.proof import make_proof
 def add(commands: Commands) -> None:
     command = commands.add_parser("prove", help="compare pairs with the answers in their cards, or write these there")
     command.set_defaults(run=_prove)
-    command.add_argument("pairs", type=Path, nargs="+", metavar="PAIR", help="folder of a pair")
+    command.add_argument("pairs", type=pair_folder, nargs="+", metavar="PAIR", help="folder of a pair")
     add_threads(command)
 
 

@@ -11,7 +11,7 @@ import torch
 from jpegdl.analysis.results.paper import figure_text
 from jpegdl.commands.cells import TABLES, Cell, Cost, cells, cost, is_of, is_recorded, record_of
 from jpegdl.commands.jobs import Job, run_jobs
-from jpegdl.commands.options import Commands, add_device, count, seed
+from jpegdl.commands.options import Commands, add_device, add_seeds, count
 from jpegdl.commands.progress import duration
 from jpegdl.commands.results import check_record, record_pair, write_results
 from jpegdl.pairs.checkpoints import load_pair
@@ -29,7 +29,7 @@ def add(commands: Commands) -> None:
     reproduce.add_argument("table", choices=TABLES)
     reproduce.add_argument("--data", type=Path, required=True, help="folder with the data sets, or of the one")
     reproduce.add_argument("--only", nargs="+", default=[], help="recipes whose names hold one of these texts")
-    reproduce.add_argument("--seeds", type=seed, nargs="+", default=[0, 1, 2])
+    add_seeds(reproduce, [0, 1, 2])
     reproduce.add_argument("--plan", action="store_true", help="print the cells and their time here, and stop")
     reproduce.add_argument("--at-once", type=count, help="runs that share a GPU; without it, as many as fit")
     reproduce.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the pairs that are trained")

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from jpegdl.analysis.results.report import results_markdown
-from jpegdl.commands.options import Commands, add_threads
+from jpegdl.commands.options import Commands, add_threads, pair_folder
 from jpegdl.pairs.card import card_from_json, card_to_json, without_weights
 from jpegdl.pairs.checkpoints import load_pair, load_pairs, load_records
 from jpegdl.pairs.storage import read_text, write_file
@@ -15,7 +15,7 @@ from jpegdl.pairs.storage import read_text, write_file
 def add(commands: Commands) -> None:
     record = commands.add_parser("record", help="keep the card of a pair whose weights are not kept")
     record.set_defaults(run=_record)
-    record.add_argument("pair", type=Path, help="folder of the pair")
+    record.add_argument("pair", type=pair_folder, help="folder of the pair")
     record.add_argument("--out", type=Path, default=Path("docs/results"), help="folder of such cards")
 
     results = commands.add_parser("results", help="write docs/results.md from the cards")

@@ -1,17 +1,16 @@
 """tables: a pair's learned tables for cjpeg."""
 
 import argparse
-from pathlib import Path
 
 from jpegdl.codec.jpegfile import cjpeg_qtables_text
-from jpegdl.commands.options import Commands, add_threads
+from jpegdl.commands.options import Commands, add_threads, pair_folder
 from jpegdl.pairs.checkpoints import load_pair
 
 
 def add(commands: Commands) -> None:
     tables = commands.add_parser("tables", help="print a pair's learned tables for cjpeg -qtables")
     tables.set_defaults(run=_tables)
-    tables.add_argument("pair", type=Path, help="folder of the pair")
+    tables.add_argument("pair", type=pair_folder, help="folder of the pair")
     add_threads(tables)
 
 

@@ -8,9 +8,9 @@ import torch
 
 from jpegdl.analysis.results.paper import listing
 from jpegdl.analysis.results.report import verdict
-from jpegdl.commands.options import Commands, add_device, seed
+from jpegdl.commands.options import Commands, add_device, add_seeds, existing_file, known_recipe
 from jpegdl.commands.progress import Progress, checking
-from jpegdl.pairs.recipe import with_epochs
+from jpegdl.pairs.recipe import Recipe, with_epochs
 from jpegdl.training import processes
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.check import refuse_damaged
@@ -23,12 +23,12 @@ from jpegdl.training.settings import work_folder
 def add(commands: Commands) -> None:
     train = commands.add_parser("train", help="train both arms of a recipe")
     train.set_defaults(run=_train)
-    train.add_argument("recipe", nargs="?", choices=list(RECIPES), metavar="RECIPE", help="name of the recipe")
+    train.add_argument("recipe", nargs="?", type=known_recipe, metavar="RECIPE", help="name of the recipe")
     train.add_argument("--list", action="store_true", help="print the recipes with the paper's figures, and stop")
     train.add_argument("--data", type=Path, help="folder of the data set")
     train.add_argument("--download", action="store_true", help="let torchvision download the data set into --data")
     train.add_argument("--out", type=Path, help="folder of the pair, such as checkpoints/NAME")
-    train.add_argument("--seeds", type=seed, nargs="+", default=[0], help="the weights kept are those of the first")
+    add_seeds(train, [0], "the weights kept are those of the first")
     train.add_argument("--baseline", type=Path, help="a pair whose baseline is taken instead of training the same one")
     train.add_argument(
         "--precision",
@@ -36,7 +36,9 @@ def add(commands: Commands) -> None:
         default="auto",
         help="of the networks; auto: bfloat16 where the device computes it natively",
     )
-    train.add_argument("--weights", type=Path, help="file of ImageNet weights, for recipes that start from them")
+    train.add_argument(
+        "--weights", type=existing_file, help="file of ImageNet weights, for recipes that start from them"
+    )
     train.add_argument("--input-size", type=int, help="pixels, instead of the recipe's")
     train.add_argument("--epochs", type=int, help="instead of the recipe's; milestones and warm-up keep their share")
     train.add_argument("--resume", action="store_true", help="continue an interrupted run of the same recipe and seed")
@@ -61,7 +63,7 @@ def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
         raise ValueError(f"{out} exists; choose another --out or remove it")
     if processes.rank() == 0 and state.exists() and not arguments.resume:
         raise ValueError(f"{state} holds an interrupted run; pass --resume to continue it, or remove it")
-    recipe = RECIPES[arguments.recipe]
+    recipe: Recipe = arguments.recipe
     if arguments.epochs is not None:
         recipe = with_epochs(recipe, arguments.epochs)
     if arguments.weights and recipe.start != "imagenet":

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -111,7 +112,7 @@ def _unwrapped(state: object) -> object:
     return state
 
 
-def _are_tensors(state: Mapping[object, object]) -> bool:
+def _are_tensors(state: Mapping[Any, object]) -> bool:
     return all(isinstance(value, Tensor) for value in state.values())
 
 
