@@ -550,28 +550,48 @@ PGD, STRAIGHT, SMOOTH, TRANSFER, SQUARE = (strong(number) for number in range(5)
     ],
 )
 def test_a_weaker_attack_that_finds_more_errors_is_a_sign(weak, strong, why):
-    (sign,) = masking_signs([row_of(weak, 20), row_of(strong, 60)])
+    (sign,) = masking_signs([row_of(weak, 20), row_of(strong, 60)], "jpegdl")
     assert why in sign
-    assert f"{weak.name} left 20 of 100" in sign
-    assert "left 60" in sign
-    assert masking_signs([row_of(weak, 60), row_of(strong, 20)]) == []
-    assert masking_signs([row_of(weak, 20), row_of(strong, 20)]) == []
+    assert f"{weak.name} left JPEG-DL 20 of 100 right answers at {255 * weak.epsilon:.3g}/255" in sign
+    assert f"left 60 of 100 at {255 * strong.epsilon:.3g}/255" in sign
+    assert masking_signs([row_of(weak, 60), row_of(strong, 20)], "jpegdl") == []
+    assert masking_signs([row_of(weak, 20), row_of(strong, 20)], "jpegdl") == []
+
+
+def test_what_hides_in_the_baseline_is_a_sign_of_its_own():
+    rows = [
+        replace(row_of(attack, 0), attacked=Comparison(both=0, only_baseline=left, only_jpegdl=0, neither=100 - left))
+        for attack, left in ((SQUARE, 20), (PGD, 60))
+    ]
+    (sign,) = masking_signs(rows, "baseline")
+    assert sign.startswith("Square left the baseline 20 of 100 right answers")
+    assert masking_signs(rows, "jpegdl") == []
+
+
+def test_one_step_need_not_find_more_in_a_larger_budget():
+    """It ends at the border of the budget, wherever the loss is highest inside."""
+    small, large = (paper_suite((share * EPS,)) for share in (0.5, 1.0))
+    assert masking_signs([row_of(small[0], 4), row_of(large[0], 5)], "jpegdl") == []
+    (sign,) = masking_signs([row_of(small[1], 4), row_of(large[1], 5)], "jpegdl")
+    assert "a larger budget contains the smaller one" in sign
 
 
 @pytest.mark.parametrize(
     ("first", "second"), [(FGSM, SQUARE), (FGSM, TRANSFER), (SQUARE, STRAIGHT), (FGSM, strong(0, 1 / 255))]
 )
 def test_nothing_is_expected_of_attacks_that_cannot_be_ranked(first, second):
-    assert masking_signs([row_of(first, 20), row_of(second, 60)]) == []
+    assert masking_signs([row_of(first, 20), row_of(second, 60)], "jpegdl") == []
 
 
 def test_rows_of_other_numbers_of_pictures_are_compared_by_their_shares_and_only_clear_differences_are_signs():
     """30 of 100 against 400 of 1,000 differ by chance in 5 of 100 cases or more, 20 of 100 do not."""
     many = RobustAccuracy(attack=PGD, clean=counts(900, 1000), attacked=counts(400, 1000), checks=checks_of(1000))
-    assert masking_signs([row_of(SQUARE, 31), many]) == []
-    (sign,) = masking_signs([row_of(SQUARE, 20), many])
-    assert sign.startswith(f"Square left 20 of 100 right answers at {255 * EPS:.3g}/255, PGD left 400 of 1000: ")
-    assert masking_signs([row_of(SQUARE, 60), many]) == []
+    assert masking_signs([row_of(SQUARE, 31), many], "jpegdl") == []
+    (sign,) = masking_signs([row_of(SQUARE, 20), many], "jpegdl")
+    assert sign.startswith(
+        f"Square left JPEG-DL 20 of 100 right answers at {255 * EPS:.3g}/255, PGD left 400 of 1000 at "
+    )
+    assert masking_signs([row_of(SQUARE, 60), many], "jpegdl") == []
 
 
 @pytest.mark.parametrize(
@@ -602,9 +622,11 @@ def test_a_batch_has_as_many_pixels_at_every_size_but_no_more_than_256_pictures(
 
 
 def test_a_layer_that_is_flat_for_most_coefficients_is_a_sign():
-    assert masking_signs([row_of(FGSM, 50, flat=0.97)]) == ["the layer passes no gradient for 97% of the coefficients"]
-    assert masking_signs([row_of(FGSM, 50, flat=0.2)]) == []
-    assert masking_signs([]) == []
+    assert masking_signs([row_of(FGSM, 50, flat=0.97)], "jpegdl") == [
+        "the layer passes no gradient for 97% of the coefficients"
+    ]
+    assert masking_signs([row_of(FGSM, 50, flat=0.2)], "jpegdl") == []
+    assert masking_signs([], "jpegdl") == []
 
 
 def test_a_hard_layer_shows_signs_and_a_layer_that_is_the_identity_none():
@@ -614,7 +636,7 @@ def test_a_hard_layer_shows_signs_and_a_layer_that_is_the_identity_none():
         pair = make_pair(JPEGLayer(torch.ones(2, 8, 8), alpha, max_index=None, quantizer=soft_quantize_all_levels))
         images, labels = bytes_and_labels(pair, 40)
         suite = [attack for attack in strong_suite((16 / 255,), steps=5, restarts=1) if attack.method == "pgd"]
-        found[alpha] = masking_signs(list(attack_pair(pair, images, labels, suite=suite)))
+        found[alpha] = masking_signs(list(attack_pair(pair, images, labels, suite=suite)), "jpegdl")
     assert found[0.4] == []
     assert any("past the layer" in sign for sign in found[1e5])
     assert any("passes no gradient" in sign for sign in found[1e5])

@@ -24,6 +24,7 @@ BACKWARDS: Mapping[Backward, Callable[[Classifier], nn.Module]] = {
 }
 FLAT = 1e-3  # slope of a quantizer below which a coefficient passes no gradient to speak of
 CLEAR = 0.05  # p from which rows of different pictures differ
+_NAMES: Mapping[Arm, str] = {"baseline": "the baseline", "jpegdl": "JPEG-DL"}
 HARD = 2.5  # hardness from which the authors' code calls a table entry hard
 
 
@@ -138,42 +139,38 @@ def _flat_share(codec: JPEGLayer, images: Tensor) -> float:
     return (slope.abs() < FLAT).float().mean().item()
 
 
-def masking_signs(rows: Sequence[RobustAccuracy]) -> list[str]:
-    """Sentences on what in the JPEG-DL arm's rows points at hidden gradients instead of robustness, or none.
+def masking_signs(rows: Sequence[RobustAccuracy], arm: Arm) -> list[str]:
+    """Sentences on what in an arm's rows points at hidden gradients instead of robustness, or none.
 
     Signs are: at the same budget, an attack that leaves fewer right answers than one that should be stronger (few steps
-    against many; no gradient, another network's or one past the layer against the layer's own); a larger budget that
-    leaves more; a layer that is flat for most coefficients. A single picture is enough, but rows of other numbers of
-    pictures are set against each other by Fisher's exact test. n is in the sentence.
+    against many; no gradient, another network's or one past the layer against the network's own); a larger budget that
+    leaves more to an attack that searches in it; a layer that is flat for most coefficients. A single picture is
+    enough, but rows of other numbers of pictures are set against each other by Fisher's exact test. n is in the
+    sentence.
     """
     signs = [
-        f"{weak.attack.name} left {_of(weak)} right answers at {_budget(weak)}, {strong.attack.name} left "
-        f"{_of(strong) if weak.attacked.n != strong.attacked.n else _left(strong)}: {why}"
+        f"{weak.attack.name} left {_NAMES[arm]} {_of(weak, arm)} right answers at {_budget(weak)}, "
+        f"{strong.attack.name} left {_of(strong, arm)} at {_budget(strong)}: {why}"
         for weak in rows
         for strong in rows
-        if (why := _expected(weak.attack, strong.attack)) and _leaves_fewer(weak, strong)
+        if (why := _expected(weak.attack, strong.attack)) and _leaves_fewer(weak, strong, arm)
     ]
-    if rows and rows[0].checks.flat_coefficients > 0.5:
+    if arm == "jpegdl" and rows and rows[0].checks.flat_coefficients > 0.5:
         share = rows[0].checks.flat_coefficients
         signs.append(f"the layer passes no gradient for {share:.0%} of the coefficients")
     return signs
 
 
-def _leaves_fewer(first: RobustAccuracy, second: RobustAccuracy) -> bool:
-    left = [(_left(row), row.attacked.n) for row in (first, second)]
-    (one, of_one), (other, of_other) = left
+def _leaves_fewer(first: RobustAccuracy, second: RobustAccuracy, arm: Arm) -> bool:
+    (one, of_one), (other, of_other) = [(row.attacked.correct(arm), row.attacked.n) for row in (first, second)]
     if of_one == of_other:
         return one < other
     fewer = one * of_other < other * of_one
     return fewer and fisher((one, other), (of_one, of_other)) < CLEAR
 
 
-def _left(row: RobustAccuracy) -> int:
-    return row.attacked.correct("jpegdl")
-
-
-def _of(row: RobustAccuracy) -> str:
-    return f"{_left(row)} of {row.attacked.n}"
+def _of(row: RobustAccuracy, arm: Arm) -> str:
+    return f"{row.attacked.correct(arm)} of {row.attacked.n}"
 
 
 def _budget(row: RobustAccuracy) -> str:
@@ -183,7 +180,8 @@ def _budget(row: RobustAccuracy) -> str:
 def _expected(weak: Attack, strong: Attack) -> str:
     """Why `strong` should leave no more right answers than `weak`; empty if nothing is expected of the two."""
     if weak.name == strong.name:
-        return "a larger budget contains the smaller one" if weak.epsilon < strong.epsilon else ""
+        searches = weak.method != "fgsm"  # whose one step ends at the border of its budget, wherever that is
+        return "a larger budget contains the smaller one" if weak.epsilon < strong.epsilon and searches else ""
     own = strong.method in ("pgd", "pgd-last") and strong.backward == "layer" and not strong.transferred
     if weak.epsilon != strong.epsilon or not own:
         return ""

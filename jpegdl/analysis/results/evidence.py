@@ -163,7 +163,7 @@ def _attacks(rows: Sequence[RobustAccuracy]) -> Attacks:
     return Attacks(
         rows=() if missing else tuple(map(_attacked, rows)),
         missing=missing,
-        signs=() if missing else tuple(masking_signs(rows)),
+        signs=() if missing else tuple(sign for arm in reversed(ARMS) for sign in masking_signs(rows, arm)),
         direction=direction,
         sentence=sentence,
     )

@@ -29,23 +29,26 @@ def finding(rows: Sequence[RobustAccuracy]) -> tuple[int, str]:
     """Direction (1: more robust, -1: less, 0: neither shown) and a sentence with the counts behind it.
 
     The stronger attacks decide. More robust needs a clear lead (p < LEVEL) under one of the paper's attacks and under
-    every stronger one that is not transferred, no clear loss and no sign of hidden gradients. Less robust is a clear
-    loss and no lead, under the stronger attacks or under all. Without every required attack nothing is judged.
+    every stronger one that is not transferred, no clear loss and no sign that JPEG-DL hides gradients. Less robust is a
+    clear loss and no lead, under the stronger attacks or under all, and no sign that the baseline hides its own.
+    Without every required attack nothing is judged.
     """
     if missing := missing_checks(rows):
         return 0, f"not judged, since these were not run: {'; '.join(missing)}"
     paper = [_clear(row) for row in rows if is_papers(row.attack)]
     stronger = [_clear(row) for row in rows if not is_papers(row.attack)]
     own = [_clear(row) for row in rows if not is_papers(row.attack) and not row.attack.transferred]
-    signs = masking_signs(rows)
+    signs = {arm: len(masking_signs(rows, arm)) for arm in ARMS}
     text = "; ".join(
         f"{name}: clearly ahead in {part.count(1)} of {len(part)} rows, clearly behind in {part.count(-1)}"
         for name, part in (("the paper's attacks", paper), ("the stronger ones", stronger))
     )
-    text += f"; {len(signs)} signs of hidden gradients; {_pictures(rows)}"
+    text += f"; {signs['jpegdl']} signs of hidden gradients"
+    text += f", and {signs['baseline']} in the baseline" if signs["baseline"] else ""
+    text += f"; {_pictures(rows)}"
     if any(-1 in part and 1 not in part for part in (stronger, stronger + paper)):
-        return -1, text
-    return int(set(own) == {1} and 1 in paper and -1 not in stronger + paper and not signs), text
+        return -1 if not signs["baseline"] else 0, text
+    return int(set(own) == {1} and 1 in paper and -1 not in stronger + paper and not signs["jpegdl"]), text
 
 
 def is_papers(attack: Attack) -> bool:
@@ -69,14 +72,14 @@ def robustness_section(rows: Sequence[RobustAccuracy]) -> str:
         "zero gradients (values), baseline / JPEG-DL",
     ]
     header += ["zero gradients (whole pictures), baseline / JPEG-DL", "flat coefficients", "median hardness"]
-    signs = masking_signs(rows)
+    signs = [sign for arm in reversed(ARMS) for sign in masking_signs(rows, arm)]
     found = "".join(f"- {sign}\n" for sign in signs)
     return (
         "Attacks, each row with what shows whether gradients were only hidden; difference is JPEG-DL minus baseline in "
         "points, p is McNemar's on the attacked pictures:\n\n"
         f"{table(header, [_row(row) for row in rows])}"
         + (
-            f"Signs of hidden gradients, so that the JPEG-DL numbers may say little about robustness:\n\n{found}\n"
+            f"Signs of hidden gradients, so that this network's numbers may say little about robustness:\n\n{found}\n"
             if signs
             else "Among these attacks there is no sign of hidden gradients, which is not a proof of robustness.\n\n"
         )
