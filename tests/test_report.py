@@ -519,7 +519,7 @@ def test_signs_of_hidden_gradients_are_listed_and_overrule_a_lead():
         page = results_markdown([robust(masked)])
         assert all(f"- {sign}" in page for sign in expected)
         assert verdict_of(page, ROBUST).startswith("no clear difference")
-        assert f"{len(expected)} signs of hidden gradients" in page
+        assert f"; {len(expected)} sign{'s' if len(expected) > 1 else ''} of hidden gradients; " in page
     assert finding(signs)[0] == 1
     assert "in the baseline" not in finding(signs)[1]
     assert "no sign of hidden gradients, which is not a proof" in results_markdown([robust(signs)])
@@ -534,7 +534,7 @@ def test_signs_that_the_baseline_hides_its_gradients_overrule_a_loss():
     page = results_markdown([robust(masked)])
     assert all(f"- {sign}" in page for sign in expected)
     assert verdict_of(page, ROBUST).startswith("no clear difference")
-    assert f"0 signs of hidden gradients, and {len(expected)} in the baseline" in page
+    assert f"no sign of hidden gradients, and {len(expected)} in the baseline" in page
 
 
 # --- sentences --------------------------------------------------------------------------------------

@@ -39,11 +39,11 @@ def finding(rows: Sequence[RobustAccuracy]) -> tuple[int, str]:
     stronger = [_clear(row) for row in rows if not is_papers(row.attack)]
     own = [_clear(row) for row in rows if not is_papers(row.attack) and not row.attack.transferred]
     signs = {arm: len(masking_signs(rows, arm)) for arm in ARMS}
-    text = "; ".join(
-        f"{name}: clearly ahead in {part.count(1)} of {len(part)} rows, clearly behind in {part.count(-1)}"
-        for name, part in (("the paper's attacks", paper), ("the stronger ones", stronger))
+    text = (
+        f"under the paper's attacks JPEG-DL is clearly ahead in {paper.count(1)} of {len(paper)} rows and clearly "
+        f"behind in {paper.count(-1)}, under stronger ones ahead in {stronger.count(1)} of {len(stronger)} and behind in "
+        f"{stronger.count(-1)}; {_some(signs['jpegdl'])} of hidden gradients"
     )
-    text += f"; {signs['jpegdl']} signs of hidden gradients"
     text += f", and {signs['baseline']} in the baseline" if signs["baseline"] else ""
     text += f"; {_pictures(rows)}"
     if any(-1 in part and 1 not in part for part in (stronger, stronger + paper)):
@@ -102,6 +102,10 @@ def _row(row: RobustAccuracy) -> list[str]:
         f"{checks.flat_coefficients:.1%}",
         f"{checks.median_hardness:.3g}",
     ]
+
+
+def _some(signs: int) -> str:
+    return f"{signs or 'no'} sign{'s' if signs > 1 else ''}"
 
 
 def _pictures(rows: Sequence[RobustAccuracy]) -> str:
