@@ -41,8 +41,8 @@ def finding(rows: Sequence[RobustAccuracy]) -> tuple[int, str]:
     signs = {arm: len(masking_signs(rows, arm)) for arm in ARMS}
     text = (
         f"under the paper's attacks JPEG-DL is clearly ahead in {paper.count(1)} of {len(paper)} rows and clearly "
-        f"behind in {paper.count(-1)}, under stronger ones ahead in {stronger.count(1)} of {len(stronger)} and behind in "
-        f"{stronger.count(-1)}; {_some(signs['jpegdl'])} of hidden gradients"
+        f"behind in {paper.count(-1)}, under stronger ones ahead in {stronger.count(1)} of {len(stronger)} and behind "
+        f"in {stronger.count(-1)}; {_some(signs['jpegdl'])} of hidden gradients"
     )
     text += f", and {signs['baseline']} in the baseline" if signs["baseline"] else ""
     text += f"; {_pictures(rows)}"
