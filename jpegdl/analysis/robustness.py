@@ -24,8 +24,8 @@ BACKWARDS: Mapping[Backward, Callable[[Classifier], nn.Module]] = {
 }
 FLAT = 1e-3  # slope of a quantizer below which a coefficient passes no gradient to speak of
 CLEAR = 0.05  # p from which rows of different pictures differ
-_NAMES: Mapping[Arm, str] = {"baseline": "the baseline", "jpegdl": "JPEG-DL"}
 HARD = 2.5  # hardness from which the authors' code calls a table entry hard
+_NAMES: Mapping[Arm, str] = {"baseline": "the baseline", "jpegdl": "JPEG-DL"}
 
 
 def attack_pair(

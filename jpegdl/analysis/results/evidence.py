@@ -21,7 +21,7 @@ from jpegdl.analysis.results.findings import (
 from jpegdl.analysis.results.grid import MEANINGS, files_text
 from jpegdl.analysis.results.maps import maps_findings
 from jpegdl.analysis.results.report import verdict
-from jpegdl.analysis.results.robustness import finding, missing_checks
+from jpegdl.analysis.results.robustness import all_signs, finding, missing_checks
 from jpegdl.analysis.results.runs import (
     TrainedRun,
     departures,
@@ -32,7 +32,6 @@ from jpegdl.analysis.results.runs import (
     unpaired,
 )
 from jpegdl.analysis.results.words import chance_text
-from jpegdl.analysis.robustness import masking_signs
 from jpegdl.pairs.architectures import network_title
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import ARMS, Arm
@@ -163,7 +162,7 @@ def _attacks(rows: Sequence[RobustAccuracy]) -> Attacks:
     return Attacks(
         rows=() if missing else tuple(map(_attacked, rows)),
         missing=missing,
-        signs=() if missing else tuple(sign for arm in reversed(ARMS) for sign in masking_signs(rows, arm)),
+        signs=() if missing else tuple(all_signs(rows)),
         direction=direction,
         sentence=sentence,
     )

@@ -51,6 +51,11 @@ def finding(rows: Sequence[RobustAccuracy]) -> tuple[int, str]:
     return int(set(own) == {1} and 1 in paper and -1 not in stronger + paper and not signs["jpegdl"]), text
 
 
+def all_signs(rows: Sequence[RobustAccuracy]) -> list[str]:
+    """What points at hidden gradients in either network, JPEG-DL's first."""
+    return [sign for arm in reversed(ARMS) for sign in masking_signs(rows, arm)]
+
+
 def is_papers(attack: Attack) -> bool:
     """FGSM or few-step PGD through the layer, the only attacks of the paper."""
     return attack.method in ("fgsm", "pgd-last") and attack.backward == "layer" and not attack.transferred
@@ -72,7 +77,7 @@ def robustness_section(rows: Sequence[RobustAccuracy]) -> str:
         "zero gradients (values), baseline / JPEG-DL",
     ]
     header += ["zero gradients (whole pictures), baseline / JPEG-DL", "flat coefficients", "median hardness"]
-    signs = [sign for arm in reversed(ARMS) for sign in masking_signs(rows, arm)]
+    signs = all_signs(rows)
     found = "".join(f"- {sign}\n" for sign in signs)
     return (
         "Attacks, each row with what shows whether gradients were only hidden; difference is JPEG-DL minus baseline in "
