@@ -1,14 +1,21 @@
 """attack on the command line: rows are kept as they are done, each with its settings, and nothing is mixed."""
 
+import itertools
+import re
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from jpegdl.commands import attack as command
+from jpegdl.commands import progress
 from jpegdl.pairs.checkpoints import CheckpointError, change_card, load_pair
 from jpegdl.pairs.measured import RobustAccuracy
+from jpegdl.pairs.pictures import read_picture
+from jpegdl.training import data
 from jpegdl.training.data import to_examples
 from tests.tiny import add_tiny, noise_bytes, write_pair
 
@@ -57,9 +64,28 @@ def test_a_stopped_attack_keeps_its_rows_and_goes_on_to_the_same_numbers(pair, m
     monkeypatch.setattr(command, "change_card", change_card)
     capsys.readouterr()
     attack(pair, *FULL, "--limit", 6)
-    assert capsys.readouterr().out.startswith("3 of 7 attacks are in the card already\n1 of 4 attacks done")
+    first, second, third, *_ = capsys.readouterr().out.splitlines()
+    assert first == "3 of 7 attacks are in the card already"
+    assert second.startswith("At most ")
+    assert third.startswith("1 of 4 attacks done: PGD, straight-through at 4/255, ")
     assert rows(pair) == whole
     assert (pair / "pair.json").read_bytes() == card
+
+
+def test_an_attack_says_how_long_it_takes_and_once_a_minute_where_it_stands(pair, monkeypatch, capsys):
+    """With a clock that goes on by half a minute whenever it is asked."""
+    now = itertools.count(0.0, 30.0)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    attack(pair, *FULL, "--only", "pgd-paper", "--limit", 12)
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"At most [\d.]+ s on this device; less where answers are wrong early\.", lines[1])
+    assert lines[2:6] == [
+        f"PGD, as in the paper at 4/255, {arm}: 0 of 12 pictures done, {passes} passes over the next ones"
+        for arm in ("baseline", "jpegdl")
+        for passes in ((2, 4) if arm == "baseline" else (1, 3))
+    ]
+    attack(pair, *FULL, "--only", "pgd-paper", "--limit", 12)
+    assert "At most" not in capsys.readouterr().out
 
 
 def test_what_another_command_writes_meanwhile_stays(pair, monkeypatch):
@@ -96,6 +122,22 @@ def test_rows_with_other_settings_are_refused_and_replaced_only_on_request(pair,
     assert [row.attack.name for row in after] == [row.attack.name for row in before]
     same = [one for one, two in zip(before, after, strict=True) if one == two]
     assert {row.attack.name for row in same} <= ({"FGSM", "PGD, as in the paper", "Square"} if 4 in other else set())
+
+
+def test_a_limit_takes_pictures_from_the_whole_set(pair, monkeypatch):
+    """Of twelve, the first, the last and two between; no other one is decoded."""
+    read: list[Any] = []
+
+    def recorded(picture: Any) -> Any:
+        read.append(picture)
+        return read_picture(picture)
+
+    monkeypatch.setattr(data, "read_picture", recorded)
+    attack(pair, *FULL, "--only", "fgsm", "--limit", 4)
+    whole = noise_bytes(12, 18).permute(0, 2, 3, 1).numpy()
+    assert len(read) == 4
+    assert all(np.array_equal(one, whole[position]) for one, position in zip(read, (0, 4, 7, 11), strict=True))
+    assert [row.checks.n for row in rows(pair)] == [4]
 
 
 def test_each_part_may_have_its_own_number_of_pictures(pair):

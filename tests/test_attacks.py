@@ -25,7 +25,8 @@ from jpegdl.analysis.attacks import (
     square,
     straight_through,
 )
-from jpegdl.analysis.robustness import attack_pair, check_gradients, masking_signs, pictures_at_once
+from jpegdl.analysis.masking import masking_signs
+from jpegdl.analysis.robustness import attack_pair, check_gradients, pictures_at_once, seconds_at_most
 from jpegdl.analysis.suites import paper_suite, strong_suite
 from jpegdl.codec.layer import JPEGLayer
 from jpegdl.codec.quantizer import Quantizer, soft_quantize, soft_quantize_all_levels
@@ -495,14 +496,46 @@ def test_the_baseline_is_attacked_once_for_all_ways_past_a_layer_that_it_does_no
     assert len({row.attacked.correct("baseline") for row in rows}) == 1
 
 
-def test_a_limit_takes_pictures_from_the_whole_set():
+def test_what_is_told_of_a_row_is_where_it_stands():
+    """Ten pictures in batches of four; FGSM looks once at each, the paper's PGD five times."""
     pair = make_pair(JPEGLayer(tables(), 5.0))
-    images, labels = bytes_and_labels(pair, 30)
-    labels = own_answers(pair.jpegdl, images / 255)
-    labels[15:] = (labels[15:] + 1) % 5
-    (row,) = attack_pair(pair, images, labels, suite=paper_suite((EPS,))[:1], limit=10)
-    assert row.clean.n == row.checks.n == 10
-    assert row.clean.correct("jpegdl") == 5
+    images, labels = bytes_and_labels(pair, 10)
+    told: list[Any] = []
+    suite = paper_suite((EPS,))
+    rows = list(attack_pair(pair, images, labels, suite=suite, batch_size=4, watch=told.append))
+    assert [tuple(moment) for moment in told] == [
+        (attack, arm, done, number)
+        for attack, looks in zip(suite, (1, 5), strict=True)
+        for arm in ARMS
+        for done in (0, 4, 8)
+        for number in range(1, looks + 1)
+    ]
+    assert rows == list(attack_pair(pair, images, labels, suite=suite, batch_size=4))
+    assert not any(arm._forward_hooks for arm in (pair.baseline, pair.jpegdl))
+
+
+def test_a_suite_takes_as_long_as_was_said_if_nothing_fools_a_network(monkeypatch):
+    """With a clock that ticks once for each picture that a network looks at, and budgets that change no answer."""
+    pair = make_pair(JPEGLayer(tables(), 5.0))
+    images = noise_bytes(60, SIDE)
+    baseline, jpegdl = (own_answers(pair.arm(arm), images / 255) for arm in ARMS)
+    images, labels = images[baseline == jpegdl][:7], baseline[baseline == jpegdl][:7]
+    looked_at: list[int] = []
+
+    def looks(_: nn.Module, inputs: tuple[Tensor], __: Tensor) -> None:
+        if torch.is_grad_enabled():
+            looked_at.append(len(inputs[0]))
+
+    for arm in (pair.baseline, pair.jpegdl):
+        arm.backbone.register_forward_hook(looks)
+    monkeypatch.setattr(robustness, "time", SimpleNamespace(perf_counter=lambda: sum(looked_at)))
+    strong = strong_suite((1e-9,), steps=4, restarts=3, queries=1)
+    suite = (*paper_suite((1e-9,)), *(attack for attack in strong if attack.method != "square"))
+    said = seconds_at_most(pair, images, labels, suite=suite)
+    looked_at.clear()
+    rows = list(attack_pair(pair, images, labels, suite=suite))
+    assert all(row.attacked.both == 7 for row in rows)
+    assert said == sum(looked_at)
 
 
 def test_rows_come_one_by_one_and_are_json():
@@ -609,12 +642,11 @@ def test_a_suite_refuses_budgets_that_are_none(make, said):
         make()
 
 
-@pytest.mark.parametrize(("pictures", "limit"), [(2, 0), (2, -1), (0, None)])
-def test_no_picture_is_no_attack(pictures, limit):
+def test_no_picture_is_no_attack():
     pair = make_pair(JPEGLayer(tables(), 5.0))
     images, labels = bytes_and_labels(pair, 2)
     with pytest.raises(ValueError, match="at least 1 picture must be attacked"):
-        next(attack_pair(pair, images[:pictures], labels[:pictures], suite=light_suite(), limit=limit))
+        attack_pair(pair, images[:0], labels[:0], suite=light_suite())
 
 
 def test_a_batch_has_as_many_pixels_at_every_size_but_no_more_than_256_pictures():

@@ -15,6 +15,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from jpegdl.__main__ import main
 from jpegdl.codec.jpegfile import integer_tables
 from jpegdl.codec.layer import JPEGLayer
+from jpegdl.commands import progress
 from jpegdl.pairs.checkpoints import load_pair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier
 from jpegdl.pairs.facts import Epoch, Pictures, tables_of
@@ -397,16 +398,22 @@ def test_the_card_records_the_recipe_its_departures_and_every_epoch(trained):
 
 
 def test_evaluate_confirms_the_counts_and_adds_every_input_to_both_networks(trained, flowers, capsys, monkeypatch):
+    """And says how far it is: here after every batch, as if each took a minute."""
     before = load_pair(trained).card
+    monkeypatch.setattr(progress, "_EVERY", 0.0)
     assert command("evaluate", trained, "--data", flowers, "--device", "cpu") == 0
-    assert "The counts equal the card's." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "The counts equal the card's." in said
+    n = before.results["test"].n
+    assert f"\n{n} test pictures counted\n" in f"\n{said}"
+    assert f"\n{n} of {n} pictures given to both networks\n" in said
     after = load_pair(trained).card
     assert (after.results, after.weights) == (before.results, before.weights)
     assert after.grid
     assert list(after.grid.cells) == ["raw", "soft", "exact", "hard", "file"]
     assert after.grid.cells["soft"]["jpegdl"] == after.results["test"]
     files = {path.name: path.read_bytes() for path in trained.iterdir()}
-    monkeypatch.setattr("jpegdl.commands.evaluate.evaluate_grid", lambda *_: after.grid)  # once is enough
+    monkeypatch.setattr("jpegdl.commands.evaluate.evaluate_grid", lambda *_, **__: after.grid)  # once is enough
     assert command("evaluate", trained, "--data", flowers, "--device", "cpu") == 0
     assert {path.name: path.read_bytes() for path in trained.iterdir()} == files
 

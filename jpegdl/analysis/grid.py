@@ -1,6 +1,7 @@
 """Each network of a pair on each form of the test pictures: as they are, soft, exact, hard, and from real files."""
 
 import io
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +33,14 @@ class _FileFacts(NamedTuple):
     psnr: float  # dB, inf for a file that decodes to exactly its picture
 
 
-def evaluate_grid(pair: ModelPair, images: Tensor, labels: Tensor, *, batch_size: int = 32) -> Grid:
+def evaluate_grid(
+    pair: ModelPair,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    batch_size: int = 32,
+    tell: Callable[[int], None] = lambda done: None,
+) -> Grid:
     """Both backbones on five forms of prepared pictures, uint8 (N, 3, S, S), labels (N,).
 
     raw: the pictures. soft: the pair's layer with its own quantizer. exact: the same layer with the mean over all
@@ -41,8 +49,8 @@ def evaluate_grid(pair: ModelPair, images: Tensor, labels: Tensor, *, batch_size
     steps of 1 to 255, so steps below 1 become 1; it has no index limit; and its pixels are rounded and clamped to
     0..255, in every round.
 
-    Works in batches, so memory does not grow with N. Raises ValueError for pictures of another type or size and for a
-    pair whose layer is not at the input.
+    Works in batches, so memory does not grow with N; `tell` hears how many pictures are done. Raises ValueError for
+    pictures of another type or size and for a pair whose layer is not at the input.
     """
     if not isinstance(pair.jpegdl.codec, JPEGLayer):
         raise ValueError(f"{pair.card.name} has no JPEG layer at the input, whose tables a file could hold")
@@ -60,6 +68,7 @@ def evaluate_grid(pair: ModelPair, images: Tensor, labels: Tensor, *, batch_size
         files += [_file_facts(picture, file) for picture, file in zip(chunk, decoded, strict=True)]
         for form, arm in right:
             right[form, arm].append(_answers(pair, arm, forms[form]) == wanted)
+        tell(len(files))
     counted = {cell: torch.cat(rows) for cell, rows in right.items()}
     differing = [file.psnr for file in files if np.isfinite(file.psnr)]
     return Grid(

@@ -1,8 +1,11 @@
 """Attacks on both arms of a pair, and beside every count what shows whether gradients were only hidden."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import partial
+from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,7 +13,6 @@ from torch import Tensor, nn
 
 from jpegdl.analysis.attacks import art_modules, fgsm, look, pgd, pgd_last, smooth_backward, square, straight_through
 from jpegdl.codec.layer import JPEGLayer
-from jpegdl.pairs.chances import fisher
 from jpegdl.pairs.checkpoints import ModelPair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier
 from jpegdl.pairs.evaluate import compare, logits, paired_counts
@@ -23,9 +25,28 @@ BACKWARDS: Mapping[Backward, Callable[[Classifier], nn.Module]] = {
     "smooth": smooth_backward,
 }
 FLAT = 1e-3  # slope of a quantizer below which a coefficient passes no gradient to speak of
-CLEAR = 0.05  # p from which rows of different pictures differ
 HARD = 2.5  # hardness from which the authors' code calls a table entry hard
-_NAMES: Mapping[Arm, str] = {"baseline": "the baseline", "jpegdl": "JPEG-DL"}
+_WARM = 2  # pictures that warm up what is timed
+
+
+class _Side(NamedTuple):
+    """Half of a row: whose answers are counted, on whose examples, and how these are made."""
+
+    victim: Arm
+    source: Arm
+    attack: Attack  # without its name, so that what is done in the same way is equal
+
+
+class Moment(NamedTuple):
+    """Where a row stands: pictures that `victim` has answered, passes of the network over those that are attacked."""
+
+    attack: Attack
+    victim: Arm
+    done: int
+    passes: int
+
+
+Watch = Callable[[Moment], None]
 
 
 def attack_pair(
@@ -34,51 +55,113 @@ def attack_pair(
     labels: Tensor,
     *,
     suite: Sequence[Attack],
-    limit: int | None = None,
     seed: int = 0,
     batch_size: int | None = None,
+    watch: Watch = lambda moment: None,
 ) -> Iterator[RobustAccuracy]:
     """Attack both arms on prepared pictures, uint8 (N, 3, S, S), labels (N,); one row an attack, as it is done.
 
-    `limit`: so many pictures, spread evenly over the set. Every row draws from `seed` alone, so it does not depend on
+    Every row draws from `seed` alone, so it does not depend on
     the other rows, but on `batch_size`, which `pictures_at_once` gives. What an attack on the baseline shares with an
-    earlier row is not done again. Raises ValueError for a pair whose layer is not at the input, or without pictures,
-    before the first row.
+    earlier row is not done again. `watch` is told after every pass of a network that is attacked. Raises ValueError for
+    a pair whose layer is not at the input, without pictures, or without ART for an attack that needs it.
     """
-    if not len(images) or (limit is not None and limit < 1):
-        raise ValueError(f"at least 1 picture must be attacked, got {len(images)} with a limit of {limit}")
+    if not len(images):
+        raise ValueError("at least 1 picture must be attacked, got 0")
     if not isinstance(pair.jpegdl.codec, JPEGLayer):
         raise ValueError(f"{pair.card.name} has no JPEG layer at the input; attacks compare pairs that have one")
     if any(attack.method == "square" for attack in suite):
         art_modules()  # not to find it missing after an hour
-    if limit is not None:
-        chosen = torch.linspace(0, len(images) - 1, min(limit, len(images))).round().long()
-        images, labels = images[chosen], labels[chosen]
-    batch_size = batch_size or pictures_at_once(images.shape[-1])
-    batches = list(zip(images.split(batch_size), labels.split(batch_size), strict=True))
+    return _rows(pair, images, labels, suite, seed, batch_size or pictures_at_once(images.shape[-1]), watch)
 
-    @cache
-    def survived(victim: Arm, source: Arm, attack: Attack) -> Tensor:
-        model, generator = BACKWARDS[attack.backward](pair.arm(source)), torch.Generator().manual_seed(seed)
-        rows = []
-        for pictures, wanted in batches:
-            wanted = wanted.to(pair.device)
-            examples = make_examples(attack, model, to_unit(pictures.to(pair.device)), wanted, generator)
-            with torch.no_grad():
-                rows.append((pair.arm(victim)(examples).argmax(1) == wanted).cpu())
-        return torch.cat(rows)
 
+def _rows(
+    pair: ModelPair, images: Tensor, labels: Tensor, suite: Sequence[Attack], seed: int, batch_size: int, watch: Watch
+) -> Iterator[RobustAccuracy]:
     baseline, jpegdl = (logits(pair.arm(arm), images, batch_size=batch_size) for arm in ARMS)
     clean = compare(baseline, jpegdl, labels.cpu())
     checks = check_gradients(pair, images, labels, batch_size=batch_size)
+    batches = list(zip(images.split(batch_size), labels.split(batch_size), strict=True))
+    known: dict[_Side, Tensor] = {}
     for attack in suite:
-        sides = []
-        for victim in ARMS:
-            source = ARMS[1 - ARMS.index(victim)] if attack.transferred else victim
-            # without a layer, all ways back through it are one
-            same = replace(attack, name="", backward="layer" if source == "baseline" else attack.backward)
-            sides.append(survived(victim, source, same))
-        yield RobustAccuracy(attack=attack, clean=clean, attacked=paired_counts(*sides), checks=checks, seed=seed)
+        both = _sides(attack)
+        for side in both:
+            if side not in known:
+                known[side] = _survived(pair, side, batches, seed, partial(_told, watch, attack, side.victim))
+        attacked = paired_counts(*(known[side] for side in both))
+        yield RobustAccuracy(attack=attack, clean=clean, attacked=attacked, checks=checks, seed=seed)
+
+
+def _survived(
+    pair: ModelPair,
+    side: _Side,
+    batches: Sequence[tuple[Tensor, Tensor]],
+    seed: int,
+    tell: Callable[[int, int], None],
+) -> Tensor:
+    """Which pictures are answered rightly under attack, bool (N,); `tell` hears how many of them are done."""
+    model, generator = BACKWARDS[side.attack.backward](pair.arm(side.source)), torch.Generator().manual_seed(seed)
+    rows: list[Tensor] = []
+    for pictures, wanted in batches:
+        wanted, passes, done = wanted.to(pair.device), count(1), sum(map(len, rows))
+        with model.register_forward_hook(lambda *_, passes=passes, done=done: tell(done, next(passes))):
+            examples = make_examples(side.attack, model, to_unit(pictures.to(pair.device)), wanted, generator)
+        with torch.no_grad():
+            rows.append((pair.arm(side.victim)(examples).argmax(1) == wanted).cpu())
+    return torch.cat(rows)
+
+
+def seconds_at_most(pair: ModelPair, images: Tensor, labels: Tensor, *, suite: Sequence[Attack]) -> float:
+    """How long `attack_pair` takes here if no picture fools a network before the last step.
+
+    From one look of each arm at one batch. Long PGD and Square leave out what is fooled, so they may take far less.
+    """
+    looks = dict.fromkeys(ARMS, 1)  # at each picture; the first is that of the checks
+    passes = dict.fromkeys(ARMS, 1)  # without a gradient; the first is for the clean answer
+    for side in {side for attack in suite for side in _sides(attack)}:
+        looks[side.source] += _looks(side.attack)
+        passes[side.source] += side.attack.steps + 2 if side.attack.method == "square" else 0
+        passes[side.victim] += 1
+    at_once = min(len(images), pictures_at_once(images.shape[-1]))
+    batch, wanted = to_unit(images[:at_once].to(pair.device)), labels[:at_once].to(pair.device)
+    seconds = 0.0
+    for arm in ARMS:
+        model = pair.arm(arm)
+        look(model, batch[:_WARM], wanted[:_WARM])
+        started = time.perf_counter()
+        look(model, batch, wanted).losses.sum().item()  # waits for the device
+        looked = time.perf_counter()
+        with torch.no_grad():
+            model(batch).sum().item()
+        seconds += looks[arm] * (looked - started) + passes[arm] * (time.perf_counter() - looked)
+    return seconds * len(images) / at_once
+
+
+def _looks(attack: Attack) -> int:
+    """At most so many gradients of each picture."""
+    match attack.method:
+        case "fgsm":
+            return 1
+        case "pgd-last":
+            return attack.steps
+        case "pgd":
+            return 1 + attack.restarts * (attack.steps + 1)
+        case "square":
+            return 0
+
+
+def _sides(attack: Attack) -> list[_Side]:
+    sides = []
+    for victim in ARMS:
+        source = ARMS[1 - ARMS.index(victim)] if attack.transferred else victim
+        # without a layer, all ways back through it are one
+        same = replace(attack, name="", backward="layer" if source == "baseline" else attack.backward)
+        sides.append(_Side(victim, source, same))
+    return sides
+
+
+def _told(watch: Watch, attack: Attack, victim: Arm, done: int, passes: int) -> None:
+    watch(Moment(attack, victim, done, passes))
 
 
 def pictures_at_once(side: int) -> int:
@@ -137,60 +220,3 @@ def _flat_share(codec: JPEGLayer, images: Tensor) -> float:
         coefficients = codec.coefficients(images).requires_grad_()
         (slope,) = torch.autograd.grad(codec.quantize(coefficients).sum(), coefficients)
     return (slope.abs() < FLAT).float().mean().item()
-
-
-def masking_signs(rows: Sequence[RobustAccuracy], arm: Arm) -> list[str]:
-    """Sentences on what in an arm's rows points at hidden gradients instead of robustness, or none.
-
-    Signs are: at the same budget, an attack that leaves fewer right answers than one that should be stronger (few steps
-    against many; no gradient, another network's or one past the layer against the network's own); a larger budget that
-    leaves more to an attack that searches in it; a layer that is flat for most coefficients. A single picture is
-    enough, but rows of other numbers of pictures are set against each other by Fisher's exact test. n is in the
-    sentence.
-    """
-    signs = [
-        f"{weak.attack.name} left {_NAMES[arm]} {_of(weak, arm)} right answers at {_budget(weak)}, "
-        f"{strong.attack.name} left {_of(strong, arm)} at {_budget(strong)}: {why}"
-        for weak in rows
-        for strong in rows
-        if (why := _expected(weak.attack, strong.attack)) and _leaves_fewer(weak, strong, arm)
-    ]
-    if arm == "jpegdl" and rows and rows[0].checks.flat_coefficients > 0.5:
-        share = rows[0].checks.flat_coefficients
-        signs.append(f"the layer passes no gradient for {share:.0%} of the coefficients")
-    return signs
-
-
-def _leaves_fewer(first: RobustAccuracy, second: RobustAccuracy, arm: Arm) -> bool:
-    (one, of_one), (other, of_other) = [(row.attacked.correct(arm), row.attacked.n) for row in (first, second)]
-    if of_one == of_other:
-        return one < other
-    fewer = one * of_other < other * of_one
-    return fewer and fisher((one, other), (of_one, of_other)) < CLEAR
-
-
-def _of(row: RobustAccuracy, arm: Arm) -> str:
-    return f"{row.attacked.correct(arm)} of {row.attacked.n}"
-
-
-def _budget(row: RobustAccuracy) -> str:
-    return f"{255 * row.attack.epsilon:.3g}/255"
-
-
-def _expected(weak: Attack, strong: Attack) -> str:
-    """Why `strong` should leave no more right answers than `weak`; empty if nothing is expected of the two."""
-    if weak.name == strong.name:
-        searches = weak.method != "fgsm"  # whose one step ends at the border of its budget, wherever that is
-        return "a larger budget contains the smaller one" if weak.epsilon < strong.epsilon and searches else ""
-    own = strong.method in ("pgd", "pgd-last") and strong.backward == "layer" and not strong.transferred
-    if weak.epsilon != strong.epsilon or not own:
-        return ""
-    if weak.method != "square" and weak.backward == "layer" and not weak.transferred:
-        return "more steps should find no fewer errors" if weak.steps < strong.steps else ""
-    if strong.method != "pgd":  # the paper's few steps are weak for other reasons too
-        return ""
-    if weak.method == "square":
-        return "an attack without gradients should find no more errors than one with them"
-    if weak.transferred:
-        return "examples made on another network should fool it no more than its own"
-    return "a gradient past the layer should find no more errors than the layer's own"

@@ -1,6 +1,7 @@
 """attack: both networks attacked, the paper's way and where gradients may hide; each row is kept as it is done."""
 
 import argparse
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -8,12 +9,14 @@ from pathlib import Path
 
 from jpegdl.analysis.attacks import EPSILONS
 from jpegdl.analysis.results.report import robustness_markdown
-from jpegdl.analysis.robustness import attack_pair
+from jpegdl.analysis.robustness import Moment, attack_pair, seconds_at_most
 from jpegdl.analysis.suites import PARTS, STRONG_EPSILONS, paper_suite, strong_suite
 from jpegdl.commands.options import Commands, add_device, count, grey_levels, pair_folder, seed
+from jpegdl.commands.progress import duration, minutely
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import change_card, load_pair
 from jpegdl.pairs.measured import Attack, RobustAccuracy
+from jpegdl.training.data import equally_spaced, take
 from jpegdl.training.readers import read_dataset
 from jpegdl.training.sources import all_at_once, prepared
 
@@ -41,16 +44,36 @@ def _attack(arguments: argparse.Namespace) -> None:
     strong = {name: getattr(arguments, name) for name in ("steps", "restarts", "queries")}
     every = (*paper_suite(given or EPSILONS), *strong_suite(given or STRONG_EPSILONS, **strong))
     suite = [attack for attack in every if any(PARTS[part](attack) for part in arguments.only)]
-    images, labels = all_at_once(prepared(dataset.test, pair.card.input_size, pair.card.short_side))
-    pictures = min(arguments.limit or len(images), len(images))
+    pictures = min(arguments.limit or len(dataset.test), len(dataset.test))
     card = pair.card
     left = remaining(card.robustness, suite, pictures, arguments.seed, again=arguments.again)
     print(f"{len(suite) - len(left)} of {len(suite)} attacks are in the card already", flush=True)
-    rows = attack_pair(pair, images, labels, suite=left, limit=pictures, seed=arguments.seed)
-    for number, row in enumerate(rows, 1):
-        card = change_card(arguments.pair, pair.card, partial(_with, row))
-        print(f"{number} of {len(left)} attacks done: {_named(row.attack)}", flush=True)
+    if left:
+        tell, started = minutely(), time.monotonic()
+        some = take(dataset.test, equally_spaced(len(dataset.test), pictures))
+        images, labels = all_at_once(prepared(some, card.input_size, card.short_side))
+        rows = attack_pair(
+            pair,
+            images,
+            labels,
+            suite=left,
+            seed=arguments.seed,
+            watch=lambda moment: tell(_standing(moment, pictures)),
+        )
+        seconds = seconds_at_most(pair, images, labels, suite=left)
+        print(f"At most {duration(seconds)} on this device; less where answers are wrong early.", flush=True)
+        for number, row in enumerate(rows, 1):
+            card = change_card(arguments.pair, pair.card, partial(_with, row))
+            spent = duration(time.monotonic() - started)
+            print(f"{number} of {len(left)} attacks done: {_named(row.attack)}, {spent} since the start", flush=True)
     print(robustness_markdown(card))
+
+
+def _standing(moment: Moment, pictures: int) -> str:
+    return (
+        f"{_named(moment.attack)}, {moment.victim}: {moment.done} of {pictures} pictures done, "
+        f"{moment.passes} passes over the next ones"
+    )
 
 
 def remaining(

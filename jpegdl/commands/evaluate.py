@@ -9,6 +9,7 @@ import torch
 from jpegdl.analysis.grid import evaluate_grid
 from jpegdl.commands.maps import add_options, measure_maps
 from jpegdl.commands.options import Commands, add_device, pair_folder
+from jpegdl.commands.progress import minutely
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import change_card, load_pair
 from jpegdl.training.pair import measure
@@ -31,13 +32,17 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         return
     before, device = load_pair(arguments.pair).card, torch.device(arguments.device)
     dataset = read_dataset(before.dataset.name, arguments.data)
-    card = measure(arguments.pair, dataset, device)
+    tell = minutely()
+    card = measure(arguments.pair, dataset, device, lambda what, done: tell(f"{done} {what}"))
     print(_counts(card))
     print("The counts equal the card's." if card.results == before.results else "The card's counts were replaced.")
     if card.place == "input":
         pair = load_pair(arguments.pair, device)
         images, labels = all_at_once(prepared(dataset.test, card.input_size, card.short_side))
-        grid = evaluate_grid(pair, images, labels)
+        of = len(labels)
+        grid = evaluate_grid(
+            pair, images, labels, tell=lambda done: tell(f"{done} of {of} pictures given to both networks")
+        )
         change_card(arguments.pair, pair.card, lambda card: replace(card, grid=grid))
         print("The inputs to both networks are in the card; `python -m jpegdl results` shows them.")
 

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from jpegdl.analysis.map_study import Subject, box_in_square, study, study_curves
 from jpegdl.analysis.results.map_numbers import AREA, NUMBER
 from jpegdl.analysis.results.maps import maps_section
@@ -18,6 +16,7 @@ from jpegdl.pairs.measured import Measured, Numbers
 from jpegdl.pairs.pictures import read_picture
 from jpegdl.pairs.prepare import crop, prepare
 from jpegdl.training.boxes import boxes_of_test
+from jpegdl.training.data import equally_spaced
 from jpegdl.training.readers import read_dataset
 
 AT_ONCE = 16  # pictures in a piece
@@ -96,5 +95,5 @@ def _subjects(pair: ModelPair, folder: Path) -> tuple[Callable[[int], Subject], 
 
 def spread(count: int, wanted: int) -> Iterator[list[int]]:
     """`wanted` of `count` numbers at equal distances, in pieces."""
-    chosen = np.linspace(0, count - 1, wanted).round().astype(int).tolist()
+    chosen = equally_spaced(count, wanted)
     yield from (chosen[start : start + AT_ONCE] for start in range(0, wanted, AT_ONCE))

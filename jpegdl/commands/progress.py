@@ -1,4 +1,4 @@
-"""What `train` prints while it runs: how long it will take, and how every epoch went."""
+"""What long commands print while they run: how long it will take, how every epoch went, how far other work is."""
 
 import sys
 import time
@@ -78,6 +78,19 @@ def _learned(outlook: Outlook, seed: int, arm: Arm, epoch: Epoch) -> Outlook:
     slower = epoch.seconds / outlook.pace.epoch[arm]  # than thought; so are the other arm's epochs
     pace = replace(outlook.pace, epoch={name: seconds * slower for name, seconds in outlook.pace.epoch.items()})
     return Outlook(pace, {**outlook.left, (seed, arm): outlook.left[seed, arm] - 1})
+
+
+def minutely() -> Callable[[str], None]:
+    """Prints a line if a minute has passed since the last one that was printed, or since the first call."""
+    told = time.monotonic()
+
+    def tell(line: str) -> None:
+        nonlocal told
+        if time.monotonic() - told >= _EVERY:
+            told = time.monotonic()
+            print(line, flush=True)
+
+    return tell
 
 
 def checking() -> Callable[[int, int], None]:

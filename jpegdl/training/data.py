@@ -163,6 +163,12 @@ def evenly(examples: Examples, count: int) -> Examples:
     return examples if len(examples) <= count else take(examples, [n * len(examples) // count for n in range(count)])
 
 
+def equally_spaced(count: int, wanted: int) -> list[int]:
+    """`wanted` of `count` positions, from the first to the last."""
+    positions: list[int] = np.linspace(0, count - 1, wanted).round().astype(int).tolist()
+    return positions
+
+
 def take(examples: Examples, positions: Sequence[int]) -> Examples:
     return Examples(tuple(examples.pictures[i] for i in positions), tuple(examples.labels[i] for i in positions))
 

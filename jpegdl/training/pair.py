@@ -155,10 +155,13 @@ def _train_seed(
         save_pair(seed_folder(work, seed), pair_card(first_card, second_card, results, proof), models)
 
 
-def measure(folder: Path, dataset: Dataset, device: torch.device) -> PairCard:
+def measure(
+    folder: Path, dataset: Dataset, device: torch.device, working: Working = lambda what, done: None
+) -> PairCard:
     """Count both arms' right answers again with the stored weights, and write them and a new proof into the card."""
     pair = load_pair(folder, device)
-    results = count({arm: pair.arm(arm) for arm in ARMS}, dataset, pair.card.input_size, pair.card.short_side)
+    models: dict[Arm, Classifier] = {arm: pair.arm(arm) for arm in ARMS}
+    results = count(models, dataset, pair.card.input_size, pair.card.short_side, working)
     proof = make_proof(pair.baseline, pair.jpegdl, pair.card.input_size)
     return change_card(folder, pair.card, lambda card: replace(card, results=results, proof=proof))
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from jpegdl.analysis.masking import masking_signs
 from jpegdl.analysis.results.markdown import format_p, share, table
 from jpegdl.analysis.results.runs import LEVEL, points
 from jpegdl.analysis.results.words import signed
-from jpegdl.analysis.robustness import masking_signs
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.measured import Attack, RobustAccuracy
 
