@@ -155,6 +155,20 @@ def test_every_cell_of_the_evidence_screen_carries_the_name_of_its_column():
         assert table.count("<td role=") == table.count("<td")
 
 
+@pytest.mark.parametrize(
+    ("seeds", "changed", "said"),
+    [
+        ((LEVEL,), {}, "The paper’s data, network and recipe: full test; one seed."),
+        ((LEVEL, LEVEL), {}, "The paper’s data, network and recipe: full test."),
+        ((LEVEL,), {"epochs": 20}, "No full test of the paper: epochs 20 instead of 200; "),
+    ],
+)
+def test_the_evidence_screen_says_how_far_a_run_tests_the_paper(seeds, changed, said):
+    """Once among the claims, once in the run's own section."""
+    html = evidence_screen(Evidence([run("flowers102-authors-resnet18", *seeds, changed=changed)]), "other")
+    assert html.count(said) == 2
+
+
 def test_a_claims_evidence_names_its_runs_and_the_shown_pair_alone_is_open():
     cards = [run("cifar100-resnet32", AHEAD), run("flowers17-resnet18", BEHIND)]
     html = evidence_screen(Evidence(cards), "flowers17-resnet18")

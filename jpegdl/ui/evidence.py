@@ -1,14 +1,14 @@
 """The Evidence screen: for all pairs and controls the numbers of docs/results.md, as tables on the page."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jpegdl.analysis.results.evidence import Evidence
 from jpegdl.analysis.results.findings import Counted, MapNumber, Maps, RunEvidence
-from jpegdl.analysis.results.words import plain, signed
+from jpegdl.analysis.results.words import plain, signed, standing
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import load_records
 from jpegdl.ui.rendering import percent, render
@@ -38,7 +38,14 @@ def evidence_screen(found: Evidence, name: str) -> str:
         counts_of=counts_of,
         of_all_sizes=of_all_sizes,
         map_cells=map_cells,
+        kind_of_test=kind_of_test,
     )
+
+
+def kind_of_test(limits: Sequence[str], seeds: int) -> str:
+    """A sentence on how far a run tests the paper."""
+    said = standing(limits, seeds)
+    return f"No full test of the paper: {said}." if limits else f"The paper’s data, network and recipe: {said}."
 
 
 def counts_of(counted: Counted) -> list[tuple[str, str, int]]:

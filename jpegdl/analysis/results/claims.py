@@ -8,20 +8,23 @@ from jpegdl.analysis.results.grid import RAW_BITS
 from jpegdl.analysis.results.map_numbers import MapTable
 from jpegdl.analysis.results.maps import answer
 from jpegdl.analysis.results.markdown import effect_text, format_p
+from jpegdl.analysis.results.paper import ATTACKS, MAPS
 from jpegdl.analysis.results.robustness import finding
 from jpegdl.analysis.results.runs import LEVEL, REPEATED, TrainedRun, ahead_of, gain, groups, limits, unpaired
-from jpegdl.analysis.results.words import signed
+from jpegdl.analysis.results.words import signed, standing
 
+UNKNOWN_BITS = "how the paper counted bits is not known"
 SAME_ACCURACY = 1.0  # points by which files may differ from the soft layer and count as equal
 
 RULES = (
-    "A claim counts as supported only by a *full* run: the paper's data and network, the recipe without departures, "
-    "at least two seeds, and a clear difference. A difference is clear if all seeds have the same sign and either each "
-    f"has p < {LEVEL} or, with three seeds and more, a t test over their differences has. Anything less is reported as "
-    "what it is, in brackets behind each run; a clear difference in the other direction counts just as much. A run "
-    "with a known flaw decides no verdict once the same data and network were trained without it. Seeds share their "
-    "test pictures, so their counts are never added up. Where nothing differs, chance still makes about one run in "
-    "twenty look clear."
+    "A run is a *full test* of a cell if it has the paper's data and network and the recipe without departures; "
+    "anything else is reported as what it is, in brackets behind each run. A claim counts as supported or contradicted "
+    "only by full tests with at least two seeds: what one seed shows, another training may not show again, however "
+    "sure its pictures make it. A difference is clear if all seeds have the same sign and either each has "
+    f"p < {LEVEL} or, with three seeds and more, a t test over their differences has; a clear difference in the other "
+    "direction counts just as much. A run with a known flaw decides no verdict once the same data and network were "
+    "trained without it. Seeds share their test pictures, so their counts are never added up. Where nothing differs, "
+    "chance still makes about one run in twenty look clear."
 )
 
 
@@ -33,6 +36,7 @@ class Evidence:
     direction: int  # 1: as claimed, -1: the opposite, 0: no clear difference
     text: str  # the numbers behind it
     limits: tuple[str, ...]  # why this is no full test; empty if it is one
+    seeds: int  # so many trainings are behind it
 
 
 @dataclass(frozen=True)
@@ -53,21 +57,34 @@ def verdict_on(evidence: Sequence[Evidence], cells: int | None = None) -> str:
     if not evidence:
         return "not tested here"
     if not full:
-        return {
-            (True, False): "in the claimed direction, but without a full test",
-            (False, True): "in the opposite direction, without a full test",
-            (True, True): "contradictory, without a full test",
-            (False, False): "no clear difference, without a full test",
-        }[_found(limited)]
-    verdict = {
-        (True, False): "supported" if all(item.direction > 0 for item in full) else "supported in part",
-        (False, True): "contradicted" if all(item.direction < 0 for item in full) else "contradicted in part",
+        return _shown(limited) + ", without a full test"
+    repeated = [item for item in full if item.seeds > 1]
+    once = len(full) - len(repeated)
+    verdict = _judged(repeated) if repeated else _shown(full) + ", with one seed"
+    verdict += f" (full tests: {len(full)}"
+    verdict += f" of {cells} cells" if cells is not None else ""
+    verdict += f", {once} with one seed)" if repeated and once else ")"
+    opposite = {(True, False): -1, (False, True): 1}.get(_found(repeated or full))
+    others = [*limited, *(item for item in full if repeated and item.seeds == 1)]
+    return verdict + ("; other runs point the other way" if opposite in {e.direction for e in others} else "")
+
+
+def _shown(evidence: Sequence[Evidence]) -> str:
+    return {
+        (True, False): "in the claimed direction",
+        (False, True): "in the opposite direction",
+        (True, True): "contradictory",
+        (False, False): "no clear difference",
+    }[_found(evidence)]
+
+
+def _judged(evidence: Sequence[Evidence]) -> str:
+    return {
+        (True, False): "supported" if all(item.direction > 0 for item in evidence) else "supported in part",
+        (False, True): "contradicted" if all(item.direction < 0 for item in evidence) else "contradicted in part",
         (True, True): "contradictory",
         (False, False): "not supported: no clear difference",
-    }[_found(full)]
-    verdict += f" (full tests: {len(full)})" if cells is None else f" (full tests: {len(full)} of {cells} cells)"
-    opposite = {(True, False): -1, (False, True): 1}.get(_found(full))
-    return verdict + ("; limited runs point the other way" if opposite in {e.direction for e in limited} else "")
+    }[_found(evidence)]
 
 
 def claims_section(runs: Sequence[TrainedRun]) -> str:
@@ -77,8 +94,7 @@ def claims_section(runs: Sequence[TrainedRun]) -> str:
         evidence = claim.find(runs)
         lines.append(f"- {claim.text} ({claim.where}): **{verdict_on(evidence, claim.cells)}**")
         for item in evidence:
-            behind = f" ({'; '.join(item.limits)})" if item.limits else " (full test)"
-            lines.append(f"  - {item.run}: {item.text}{behind}")
+            lines.append(f"  - {item.run}: {item.text} ({standing(item.limits, item.seeds)})")
     return "\n".join(lines) + f"\n\n{RULES}\n\n"
 
 
@@ -97,7 +113,7 @@ def _gains_of(chosen: Callable[[TrainedRun], bool]) -> Callable[[Sequence[Traine
 
     def find(runs: Sequence[TrainedRun]) -> list[Evidence]:
         return [
-            Evidence(run.card.name, effect.direction, effect_text(effect), tuple(limits(run)))
+            Evidence(run.card.name, effect.direction, effect_text(effect), tuple(limits(run)), len(run.seeds))
             for run in runs
             if chosen(run)
             for effect in [gain(run)]
@@ -115,10 +131,10 @@ def _ahead(first: str, *seconds: str) -> Callable[[Sequence[TrainedRun]], list[E
             for one, other in product(group, group):
                 effect = ahead_of(one, other)
                 if one.difference == first and other.difference in seconds and effect.points:
-                    reasons = dict.fromkeys([*limits(one), *limits(other)])
-                    reasons |= dict.fromkeys(["one seed"] if len(effect.points) == 1 else [])
+                    reasons = tuple(dict.fromkeys([*limits(one), *limits(other)]))
                     name = f"{one.card.name} minus {other.card.name}"
-                    found.append(Evidence(name, effect.direction, effect_text(effect), tuple(reasons)))
+                    seeds = len(effect.points)
+                    found.append(Evidence(name, effect.direction, effect_text(effect), reasons, seeds))
         return found
 
     return find
@@ -129,7 +145,7 @@ def _robust(runs: Sequence[TrainedRun]) -> list[Evidence]:
     for run in runs:
         if run.card.robustness and run.whole_method:
             direction, text = finding(run.card.robustness)
-            found.append(Evidence(run.card.name, direction, text, _of_stored_weights(run)))
+            found.append(Evidence(run.card.name, direction, text, tuple(limits(run, ATTACKS)), 1))
     return found
 
 
@@ -146,7 +162,7 @@ def _files(runs: Sequence[TrainedRun]) -> list[Evidence]:
                 f"{grid.bits_per_pixel:.2f} bits a pixel; accuracy on files {signed(points)} points from the soft "
                 f"layer's (p = {format_p(p)}, n = {grid.cells['file']['jpegdl'].n})"
             )
-            found.append(Evidence(run.card.name, direction, text, _of_stored_weights(run)))
+            found.append(Evidence(run.card.name, direction, text, (*limits(run), UNKNOWN_BITS), 1))
     return found
 
 
@@ -155,13 +171,8 @@ def _maps(runs: Sequence[TrainedRun]) -> list[Evidence]:
     for run in runs:
         if run.card.maps and run.whole_method:
             direction, text = answer(MapTable(run.card.maps))
-            found.append(Evidence(run.card.name, direction, text, _of_stored_weights(run)))
+            found.append(Evidence(run.card.name, direction, text, tuple(limits(run, MAPS)), 1))
     return found
-
-
-def _of_stored_weights(run: TrainedRun) -> tuple[str, ...]:
-    """Limits of what is measured with the weights of one seed only."""
-    return tuple(dict.fromkeys([*limits(run), "one seed"]))
 
 
 CLAIMS = (

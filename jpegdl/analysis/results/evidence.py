@@ -24,7 +24,6 @@ from jpegdl.analysis.results.report import verdict
 from jpegdl.analysis.results.robustness import all_signs, finding, missing_checks
 from jpegdl.analysis.results.runs import (
     TrainedRun,
-    departures,
     gather,
     limits,
     meaning,
@@ -89,7 +88,6 @@ def _run(run: TrainedRun, runs: Sequence[TrainedRun]) -> RunEvidence:
         seeds={seed: counted(counts) for seed, counts in run.test.items()},
         verdict=verdict(card),
         limit=limit_text(card),
-        departures=tuple(departures(card)),
         flaws=card.flaws,
         not_full=tuple(limits(run)),
         controls=tuple(_control(control, run, seed) for control, seed in controls_of(run, runs)),

@@ -145,9 +145,8 @@ class RunEvidence:
     seeds: dict[int, Counted]  # seed -> test set
     verdict: str  # a sentence on the test set
     limit: str  # what the index limit leaves of a block's mean; empty if it limits nothing
-    departures: tuple[str, ...]  # from the recipe
     flaws: tuple[str, ...]  # what was found wrong with its training later, a sentence each
-    not_full: tuple[str, ...]  # what keeps it from a full test of the paper; empty for one
+    not_full: tuple[str, ...]  # what keeps it from a full test of a cell of the paper's tables; empty for one
     controls: tuple[Control, ...]
     paper: PaperCell | None
     inputs: tuple[Input, ...]  # empty if not measured
@@ -161,6 +160,7 @@ class ClaimItem:
     direction: int  # 1: as claimed, -1: the opposite, 0: no clear difference
     text: str
     limits: tuple[str, ...]  # why this is no full test; empty if it is one
+    seeds: int  # so many trainings are behind it
 
 
 @dataclass(frozen=True, kw_only=True)

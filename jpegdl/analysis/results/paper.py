@@ -26,6 +26,14 @@ class PaperFigure:
         return round(self.jpegdl - self.baseline, 2)
 
 
+@dataclass(frozen=True)
+class Figure:
+    """What a figure was made with: names of data sets and of networks, as in recipes."""
+
+    data: tuple[str, ...]
+    networks: tuple[str, ...]
+
+
 class RecipeFields(Protocol):
     """What `listing` reads of a recipe."""
 
@@ -60,6 +68,8 @@ METHODS: Mapping[str, str] = {  # in the paper's tables 6 and 7
     "straight_through": "hard rounding with a straight-through gradient",
     "first_relu": "the layer in place of the first ReLU",
 }
+ATTACKS = Figure(("cifar100",), ("vgg13", "resnet56"))  # figure 3
+MAPS = Figure(("cub200",), ("resnet18",))  # figure 6
 DATA = ("cifar100", "cub200", "stanford_dogs", "flowers102-authors", "flowers102-trainval", "pets", "imagenet")
 
 _CRD = "the paper takes its baseline from CRD, whose README gives {} instead"

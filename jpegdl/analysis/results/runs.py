@@ -1,7 +1,7 @@
 """Runs from cards: all seeds of one recipe, how far they can be compared, and what their differences amount to."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import mean, stdev
 from typing import Any
@@ -12,6 +12,7 @@ from jpegdl.analysis.results.paper import (
     FIRST_TABLES,
     METHODS,
     PAPER,
+    Figure,
     PaperFigure,
     difference_of,
     network_of,
@@ -24,6 +25,7 @@ from jpegdl.pairs.facts import Part
 from jpegdl.pairs.recipe import shared_settings
 
 LEVEL = 0.05  # of every test on the page
+_NETWORKS = {part for name in PAPER for part in name.split("-")}
 FLAW, REPEATED = "a known flaw (see its section)", "trained again without it"
 
 
@@ -170,23 +172,36 @@ def departures(card: PairCard) -> list[str]:
     ]
 
 
-def limits(run: TrainedRun) -> list[str]:
-    """Why a run is no full test of the paper's cell; empty if it is one: same data, network, schedule; two seeds."""
-    reasons = []
-    if run.figure is None:
-        if run.dataset not in DATA:
-            reasons.append("other data")
-        if not any(run.network in name.split("-") for name in PAPER):
-            reasons.append("other network")
-        if run.card.recipe.start != "scratch":
-            reasons.append("from ImageNet weights")
-        if run.difference in FIRST_TABLES:
-            reasons.append("other first tables")
-        reasons = reasons or ["not a cell of the paper's tables"]
+def limits(run: TrainedRun, figure: Figure | None = None) -> list[str]:
+    """Why a run is no full test of its cell of the paper's tables, or of a figure; empty if it is one.
+
+    A full test has the paper's data, network and first tables and its recipe without departures, with however many
+    seeds.
+    """
+    if figure is not None:
+        reasons = _others(run, figure.data, figure.networks)
+    elif run.figure is None:
+        reasons = _others(run, DATA, _NETWORKS) or ["not a cell of the paper's tables"]
+    else:
+        reasons = []
     reasons += departures(run.card)
     if run.card.flaws:
         reasons += [FLAW, REPEATED] if run.repeated else [FLAW]
-    return [*reasons, "one seed"] if len(run.seeds) == 1 else reasons
+    return reasons
+
+
+def _others(run: TrainedRun, data: Container[str], networks: Container[str]) -> list[str]:
+    """In what a run differs from these data and networks, trained as the paper trains them."""
+    reasons = []
+    if run.dataset not in data:
+        reasons.append("other data")
+    if run.network not in networks:
+        reasons.append("other network")
+    if run.card.recipe.start != "scratch":
+        reasons.append("from ImageNet weights")
+    if run.difference in FIRST_TABLES:
+        reasons.append("other first tables")
+    return reasons
 
 
 def groups(runs: Iterable[TrainedRun]) -> list[list[TrainedRun]]:

@@ -1,5 +1,7 @@
 """Numbers as plain words and short texts, the same on the page and in docs/results.md."""
 
+from collections.abc import Sequence
+
 _FINEST = 10**6  # cases; what is rarer is called so
 _ROUGH = 0.12  # largest relative error of a count that is rounded to a whole number
 
@@ -32,6 +34,11 @@ def part_text(layer: str, own: float, whole: float) -> str:
     part = own * whole > 0 and abs(own) <= abs(whole)
     numbers = f"{signed(own)} of {signed(whole)} points" if part else f"{signed(own)} points, not {signed(whole)}"
     return f"{layer[:1].upper()}{layer[1:]}: {numbers}"
+
+
+def standing(limits: Sequence[str], seeds: int) -> str:
+    """What kind of test a run is: 'full test; one seed', or what keeps it from one: 'other data; one seed'."""
+    return "; ".join([*(limits or ["full test"]), *(["one seed"] if seeds == 1 else [])])
 
 
 def _error(count: float) -> float:
