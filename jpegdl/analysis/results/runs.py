@@ -167,7 +167,7 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
 def departures(card: PairCard) -> list[str]:
     """Settings in which the run differs from the recipe of its name, as 'epochs 20 instead of 240'."""
     return [
-        f"{field} {_plain(getattr(card.recipe, field))} instead of {_plain(value)}"
+        f"{field.replace('_', ' ')} {_plain(getattr(card.recipe, field))} instead of {_plain(value)}"
         for field, value in card.departures.items()
     ]
 
