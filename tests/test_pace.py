@@ -144,13 +144,28 @@ def test_the_time_left_counts_everything_that_is_still_to_be_trained_at_the_pace
     progress.epoch(0, "baseline", epoch(1, 600))  # twice as slow as thought
     progress.epoch(0, "baseline", epoch(2, 300))
     said, inside, first, second = lines(capsys.readouterr().out)
-    assert said == ("About 31 min on this device: 4 epochs, of the baseline in 5 min each, with JPEG-DL in 10 min.")
+    assert said == (
+        "About 31 min on this device: 2 epochs of the baseline in 5 min each, 2 epochs with JPEG-DL in 10 min each."
+    )
     assert "50.0% of epoch 1/2" in inside
     assert "0.3333 pictures/s" in inside
     assert inside.endswith("28 min left")  # 31 less the 2.5 that are spent
     assert first.endswith("0.1667 pictures/s  51 min left")  # 10 of the baseline, 2 x 20 of JPEG-DL, 1 besides
     assert second.endswith("0.3333 pictures/s  21 min left")
     assert "loss  1.500  train  25.0%  validation  50.0%" in first
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        ({(0, "jpegdl"): 3, (1, "jpegdl"): 1}, "About 20 min on this device: 4 epochs with JPEG-DL in 5 min each."),
+        ({(0, "baseline"): 3}, "About 6 min on this device: 3 epochs of the baseline in 2 min each."),
+        ({(0, "jpegdl"): 0}, "About 0 s on this device: only to count and to write."),
+    ],
+)
+def test_only_what_is_still_to_be_trained_is_announced(left, said, capsys):
+    Progress(3, 100).announce(Outlook(Pace({"baseline": 120.0, "jpegdl": 300.0}, 0.0), left))
+    assert lines(capsys.readouterr().out) == [said]
 
 
 def test_on_a_terminal_a_line_replaces_the_one_before_and_the_last_of_an_arm_stays(monkeypatch, capsys):

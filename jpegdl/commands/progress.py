@@ -11,6 +11,7 @@ from jpegdl.training.history import Moment
 from jpegdl.training.pace import Outlook
 
 _EVERY = 60  # seconds between lines about long work
+_ARMS: dict[Arm, str] = {"baseline": "of the baseline", "jpegdl": "with JPEG-DL"}
 
 
 class Progress:
@@ -25,12 +26,11 @@ class Progress:
     def announce(self, outlook: Outlook) -> None:
         """Before the first step: the time that the whole run takes here."""
         self.outlook = outlook
-        epoch = outlook.pace.epoch
-        print(
-            f"About {duration(outlook.seconds)} on this device: {sum(outlook.left.values())} epochs, "
-            f"of the baseline in {duration(epoch['baseline'])} each, with JPEG-DL in {duration(epoch['jpegdl'])}.",
-            flush=True,
-        )
+        left = {arm: sum(n for (_, of), n in outlook.left.items() if of == arm) for arm in _ARMS}
+        each = {arm: duration(seconds) for arm, seconds in outlook.pace.epoch.items()}
+        epochs = ", ".join(f"{n} epochs {_ARMS[arm]} in {each[arm]} each" for arm, n in left.items() if n)
+        whole = duration(outlook.seconds)
+        print(f"About {whole} on this device: {epochs or 'only to count and to write'}.", flush=True)
 
     def epoch(self, seed: int, arm: Arm, epoch: Epoch) -> None:
         """After an epoch, but for those of a run that is continued; its own time corrects what is said of the rest."""
