@@ -605,8 +605,15 @@ def test_one_step_need_not_find_more_in_a_larger_budget():
     """It ends at the border of the budget, wherever the loss is highest inside."""
     small, large = (paper_suite((share * EPS,)) for share in (0.5, 1.0))
     assert masking_signs([row_of(small[0], 4), row_of(large[0], 5)], "jpegdl") == []
-    (sign,) = masking_signs([row_of(small[1], 4), row_of(large[1], 5)], "jpegdl")
+    (sign,) = masking_signs([row_of(small[1], 4), row_of(large[1], 40)], "jpegdl")
     assert "a larger budget contains the smaller one" in sign
+
+
+def test_fewer_than_six_pictures_of_the_same_n_are_no_sign():
+    """Six coins that fall alike are one case in 32, five one in 16: attacks start at random points."""
+    small, large = (paper_suite((share * EPS,))[1] for share in (0.5, 1.0))
+    assert masking_signs([row_of(small, 0), row_of(large, 5)], "jpegdl") == []
+    assert len(masking_signs([row_of(small, 0), row_of(large, 6)], "jpegdl")) == 1
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from jpegdl.pairs.chances import fisher
+from jpegdl.pairs.chances import fisher, mcnemar
 from jpegdl.pairs.classifier import Arm
 from jpegdl.pairs.measured import Attack, RobustAccuracy
 
 _NAMES: Mapping[Arm, str] = {"baseline": "the baseline", "jpegdl": "JPEG-DL"}
-CLEAR = 0.05  # p from which rows of different pictures differ
+CLEAR = 0.05  # p below which two rows differ
 
 
 def masking_signs(rows: Sequence[RobustAccuracy], arm: Arm) -> list[str]:
@@ -15,9 +15,10 @@ def masking_signs(rows: Sequence[RobustAccuracy], arm: Arm) -> list[str]:
 
     Signs are: at the same budget, an attack that leaves fewer right answers than one that should be stronger (few steps
     against many; no gradient, another network's or one past the layer against the network's own); a larger budget that
-    leaves more to an attack that searches in it; a layer that is flat for most coefficients. A single picture is
-    enough, but rows of other numbers of pictures are set against each other by Fisher's exact test. n is in the
-    sentence.
+    leaves more to an attack that searches in it; a layer that is flat for most coefficients. Attacks start at random
+    points, so a picture or two are no sign: on as many pictures, the difference must be clear by McNemar's exact test
+    if all pictures that differ differ this way (a card does not say which they are, and fewer than six never are); on
+    other numbers of pictures by Fisher's. n is in the sentence.
     """
     signs = [
         f"{weak.attack.name} left {_NAMES[arm]} {_of(weak, arm)} right answers at {_budget(weak)}, "
@@ -34,10 +35,9 @@ def masking_signs(rows: Sequence[RobustAccuracy], arm: Arm) -> list[str]:
 
 def _leaves_fewer(first: RobustAccuracy, second: RobustAccuracy, arm: Arm) -> bool:
     (one, of_one), (other, of_other) = [(row.attacked.correct(arm), row.attacked.n) for row in (first, second)]
-    if of_one == of_other:
-        return one < other
-    fewer = one * of_other < other * of_one
-    return fewer and fisher((one, other), (of_one, of_other)) < CLEAR
+    if one * of_other >= other * of_one:
+        return False
+    return (mcnemar(0, other - one) if of_one == of_other else fisher((one, other), (of_one, of_other))) < CLEAR
 
 
 def _of(row: RobustAccuracy, arm: Arm) -> str:
