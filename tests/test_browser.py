@@ -533,6 +533,32 @@ def test_nothing_is_wider_than_the_window_and_the_verdict_takes_at_most_an_eight
         assert measures["small"] == []
 
 
+def test_on_a_phone_every_screen_fits_captions_are_as_wide_as_their_tables_and_cells_have_names(open_page):
+    page = open_page("#pair=cub50-efficientnet_lite0-mean_absolute", **PHONE)
+    seen = []
+    for screen in SCREENS[1:]:
+        page.get_by_role("navigation", name="Screens").get_by_role("button").nth(SCREENS.index(screen)).click()
+        page.wait_for_function("selector => document.querySelector(selector)", arg=f"#jx-{screen} h2")
+        wide, captions, names = page.evaluate(
+            """(selector) => {
+                const all = (part) => [...document.querySelectorAll(`${selector} ${part}`)];
+                const shown = (part) => all(part).filter((node) => node.checkVisibility());
+                const width = (node) => node.getBoundingClientRect().width;
+                return [
+                    document.documentElement.scrollWidth,
+                    shown("caption").map((node) => width(node) / width(node.closest("table"))),
+                    shown(".jx-list td").map((node) => getComputedStyle(node, "::before").content),
+                ];
+            }""",
+            f"#jx-{screen}",
+        )
+        assert wide == PHONE["size"][0], screen
+        assert all(share > 0.9 for share in captions), screen
+        assert all(re.fullmatch(r'"\S.*"', name) for name in names), screen
+        seen.append((len(captions) > 0, len(names) > 0))
+    assert seen == [(False, True), (True, False), (True, True), (True, True)]
+
+
 @pytest.mark.parametrize("width", [1000, 1280, 1920])
 def test_the_number_of_a_control_is_shown_whole_beside_the_methods(open_page, width):
     page = open_page("#pair=flowers102-authors-resnet18", size=(width, 900))

@@ -1,6 +1,7 @@
 """What the page's server side answers to the state that a browser holds; no browser, no network of a real pair."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -320,6 +321,26 @@ def test_each_screen_of_each_pair_is_made_and_names_the_pair_or_shows_its_pictur
         state = STATE | {"pair": pair.card.name, "picture": key, "true": None, "stage": None}
         html = screens.screen(name, state)["html"]
         assert "data:image/png;base64," in html if name == "file" else pair.card.title in html
+
+
+@pytest.mark.parametrize("name", ["file", "evidence", "about"])
+def test_every_cell_of_a_list_carries_the_name_of_its_column(shipped, name):
+    """Which a phone shows above it, because rows are cards there; the roles keep it a table for screen readers."""
+    cards = [pair.card for pair in shipped.values()]
+    compare = Compare(shipped, Answers(lambda request: answer(shipped, request)), {})
+    screens, lists = Screens(compare, lambda: gather_evidence(cards)), []
+    for card in cards:
+        state = STATE | {"pair": card.name, "picture": next(iter(offered(card))), "true": None, "stage": None}
+        lists += re.findall(r'<table class="jx-list.*?</table>', screens.screen(name, state)["html"], re.DOTALL)
+    assert lists
+    for table in lists:
+        columns = re.findall(r'<th scope="col" role="columnheader">(.*?)</th>', table)[1:]
+        rows = re.findall(r'<th scope="row" role="rowheader">.*?</tr>', table, re.DOTALL)
+        assert columns
+        assert rows
+        assert all(re.findall(r'<td role="cell" data-of="(.*?)">', row) == columns for row in rows)
+        assert table.count("<tr role=") == table.count("<tr")
+        assert table.count("<td role=") == table.count("<td")
 
 
 def test_texts_of_a_card_are_escaped_on_every_screen(pair):

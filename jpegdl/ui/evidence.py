@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from jpegdl.analysis.results.findings import Counted, MapNumber, Maps, RunEviden
 from jpegdl.analysis.results.words import plain, signed, standing
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import load_records
-from jpegdl.ui.rendering import percent, render
+from jpegdl.ui.rendering import render
 
 RECORDS = Path(__file__).parents[2] / "docs" / "results"  # cards of runs whose weights are not kept
 
@@ -63,19 +62,18 @@ def of_all_sizes(maps: Maps) -> dict[str, list[MapNumber]]:
 
 
 def map_cells(number: MapNumber) -> dict[str, str]:
-    """Texts for "baseline", "jpegdl" and "value" with its interval; a map that no network made has its value alone.
+    """Texts for "baseline", "jpegdl" and "difference"; a map that no network made is the same for both.
 
-    Shares in percent, their differences in points.
+    Shares in percent, their differences in points; the interval stands behind what it belongs to.
     """
-    share = number.measure in ("share", "pointing")
-    one = percent if share else partial(plain, digits=3)
-    networks = {
-        arm: "" if value is None else one(value)
-        for arm, value in (("baseline", number.baseline), ("jpegdl", number.jpegdl))
-    }
-    shown = signed if share and all(networks.values()) else one
-    value, low, high = (shown(x) for x in (number.value, number.low, number.high) if x is not None)
-    return {**networks, "value": f"{value} [{low}, {high}]"}
+    digits, unit = (1, "\u00a0%") if number.measure in ("share", "pointing") else (3, "")
+    sides = [f"{plain(x, digits)}{unit}" for x in (number.baseline, number.jpegdl) if x is not None]
+    found = (number.value, number.low, number.high)
+    value, low, high = (plain(x, digits, sign=bool(sides)) for x in found if x is not None)
+    if not sides:
+        return {"baseline": f"{value}{unit} [{low}, {high}]", "jpegdl": "the same", "difference": ""}
+    baseline, jpegdl = sides
+    return {"baseline": baseline, "jpegdl": jpegdl, "difference": f"{value} [{low}, {high}]"}
 
 
 def test_facts(run: RunEvidence) -> dict[str, Any]:
