@@ -139,7 +139,7 @@ def test_the_evidence_screen_has_the_numbers_of_the_maps_and_the_first_page_does
 
 
 def test_a_map_that_no_network_made_has_one_number_for_both_and_differences_have_signs():
-    facts = {"meaning": "", "stage": "", "of": "", "size": "", "n": 9}
+    facts: dict[str, Any] = {"meaning": "", "stage": "", "of": "", "size": "", "n": 9}
     own = MapNumber(measure="share", baseline=None, jpegdl=None, value=52.84, low=51.6, high=54.1, **facts)
     assert map_cells(own) == {
         "baseline": "52.8\u00a0% [51.6, 54.1]", "jpegdl": "the same", "difference": ""
