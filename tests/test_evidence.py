@@ -133,6 +133,7 @@ def test_the_evidence_screen_has_the_numbers_of_the_maps_and_the_first_page_does
         assert f">{100 * mean:.1f}\u00a0%</td>" in html
     assert found.maps[name].sentence in unescape(html)
     assert "pictures with boxes" in html
+    assert [html.count(f"a {size} number speaks for a map") for size in ("small", "large")] == [1, 1]
     without = evidence_screen(Evidence([replace(card, maps=None)]), name)
     assert "pictures with boxes" not in without
     assert without.count("Not measured for this pair.") == html.count("Not measured for this pair.") + 1

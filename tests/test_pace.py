@@ -160,6 +160,7 @@ def test_the_time_left_counts_everything_that_is_still_to_be_trained_at_the_pace
     [
         ({(0, "jpegdl"): 3, (1, "jpegdl"): 1}, "About 20 min on this device: 4 epochs with JPEG-DL in 5 min each."),
         ({(0, "baseline"): 3}, "About 6 min on this device: 3 epochs of the baseline in 2 min each."),
+        ({(0, "jpegdl"): 1}, "About 5 min on this device: 1 epoch with JPEG-DL in 5 min."),
         ({(0, "jpegdl"): 0}, "About 0 s on this device: only to count and to write."),
     ],
 )

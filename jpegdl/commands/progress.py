@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from jpegdl.pairs.classifier import Arm
@@ -11,7 +11,7 @@ from jpegdl.training.history import Moment
 from jpegdl.training.pace import Outlook
 
 _EVERY = 60  # seconds between lines about long work
-_ARMS: dict[Arm, str] = {"baseline": "of the baseline", "jpegdl": "with JPEG-DL"}
+_ARMS: Mapping[Arm, str] = {"baseline": "of the baseline", "jpegdl": "with JPEG-DL"}
 
 
 class Progress:
@@ -28,7 +28,11 @@ class Progress:
         self.outlook = outlook
         left = {arm: sum(n for (_, of), n in outlook.left.items() if of == arm) for arm in _ARMS}
         each = {arm: duration(seconds) for arm, seconds in outlook.pace.epoch.items()}
-        epochs = ", ".join(f"{n} epochs {_ARMS[arm]} in {each[arm]} each" for arm, n in left.items() if n)
+        epochs = ", ".join(
+            f"{n} epoch{'s' if n > 1 else ''} {_ARMS[arm]} in {each[arm]}{' each' if n > 1 else ''}"
+            for arm, n in left.items()
+            if n
+        )
         whole = duration(outlook.seconds)
         print(f"About {whole} on this device: {epochs or 'only to count and to write'}.", flush=True)
 

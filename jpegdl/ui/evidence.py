@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,16 @@ from jpegdl.analysis.results.findings import Counted, MapNumber, Maps, RunEviden
 from jpegdl.analysis.results.words import plain, signed, standing
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import load_records
-from jpegdl.ui.rendering import render
+from jpegdl.ui.rendering import percent, render
 
 RECORDS = Path(__file__).parents[2] / "docs" / "results"  # cards of runs whose weights are not kept
 
 OUTCOMES = ("both", "only_baseline", "only_jpegdl", "neither")  # what a picture can show, as the cards count it
 _OUTCOME_NAMES = ("both right", "only the baseline right", "only JPEG-DL right", "neither right")
+_CURVES = {  # curves, by their measure in words
+    "deletion": "the marked cells go first, so a small number speaks for a map",
+    "insertion": "the marked cells come first, so a large number speaks for a map",
+}
 
 
 def gather_evidence(cards: Iterable[PairCard], records: Path = RECORDS) -> Evidence:
@@ -37,6 +42,7 @@ def evidence_screen(found: Evidence, name: str) -> str:
         counts_of=counts_of,
         of_all_sizes=of_all_sizes,
         map_cells=map_cells,
+        curves=_CURVES,
         kind_of_test=kind_of_test,
     )
 
@@ -66,14 +72,16 @@ def map_cells(number: MapNumber) -> dict[str, str]:
 
     Shares in percent, their differences in points; the interval stands behind what it belongs to.
     """
-    digits, unit = (1, "\u00a0%") if number.measure in ("share", "pointing") else (3, "")
-    sides = [f"{plain(x, digits)}{unit}" for x in (number.baseline, number.jpegdl) if x is not None]
-    found = (number.value, number.low, number.high)
-    value, low, high = (plain(x, digits, sign=bool(sides)) for x in found if x is not None)
+    share = number.measure in ("share", "pointing")
+    digits = 1 if share else 3
+    one = percent if share else partial(plain, digits=digits)
+    sides = [one(x) for x in (number.baseline, number.jpegdl) if x is not None]
+    value, low, high = (x for x in (number.value, number.low, number.high) if x is not None)
+    interval = "[" + ", ".join(plain(x, digits, sign=bool(sides)) for x in (low, high)) + "]"
     if not sides:
-        return {"baseline": f"{value}{unit} [{low}, {high}]", "jpegdl": "the same", "difference": ""}
+        return {"baseline": f"{one(value)} {interval}", "jpegdl": "the same", "difference": ""}
     baseline, jpegdl = sides
-    return {"baseline": baseline, "jpegdl": jpegdl, "difference": f"{value} [{low}, {high}]"}
+    return {"baseline": baseline, "jpegdl": jpegdl, "difference": f"{plain(value, digits, sign=True)} {interval}"}
 
 
 def test_facts(run: RunEvidence) -> dict[str, Any]:
