@@ -389,6 +389,19 @@ def test_controls_stand_in_one_table_with_the_method_and_what_they_imply_in_coun
     assert "trained apart with equal settings, name between 285 and 289 of 340 pictures" in text
 
 
+def test_a_claim_of_accuracy_says_what_controls_over_the_same_baseline_have():
+    cards = [
+        run("pets-resnet18", AHEAD, LEVEL),
+        run("pets-resnet18-clip_only", (60, 150), (100, 112)),
+        run("pets-resnet18-frozen", (61, 165), (100, 90)),  # of its seed 0 the baseline names one less
+        run("cub200-resnet18", AHEAD),
+    ]
+    text = section(results_markdown(cards), "## What these runs say")
+    assert "pets-resnet18: +5.2 ± 6.8 points" in text
+    assert "; over the same baseline the index limit alone +5.1, tables kept as they start −1.0 (" in text
+    assert text.count("over the same baseline") == 1
+
+
 def test_a_control_that_is_clearly_behind_the_method_is_said_to_be_and_seeds_are_rows():
     cards = [run("pets-resnet18", AHEAD, AHEAD), run("pets-resnet18-frozen", (60, 62), (60, 64), (60, 66))]
     text = section(results_markdown(cards), "## Controls")

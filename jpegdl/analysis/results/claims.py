@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from jpegdl.analysis.results.controls import controls_in_short
 from jpegdl.analysis.results.grid import RAW_BITS
 from jpegdl.analysis.results.map_numbers import MapTable
 from jpegdl.analysis.results.maps import answer
@@ -105,7 +106,7 @@ def _found(evidence: Iterable[Evidence]) -> tuple[bool, bool]:
 
 
 def _gains(*datasets: str) -> Callable[[Sequence[TrainedRun]], list[Evidence]]:
-    """The whole method against its baseline on these data."""
+    """The whole method against its baseline on these data, and what its controls have over the same baseline."""
     return _gains_of(lambda run: run.whole_method and run.dataset in datasets)
 
 
@@ -113,10 +114,11 @@ def _gains_of(chosen: Callable[[TrainedRun], bool]) -> Callable[[Sequence[Traine
 
     def find(runs: Sequence[TrainedRun]) -> list[Evidence]:
         return [
-            Evidence(run.card.name, effect.direction, effect_text(effect), tuple(limits(run)), len(run.seeds))
+            Evidence(run.card.name, effect.direction, text, tuple(limits(run)), len(run.seeds))
             for run in runs
             if chosen(run)
-            for effect in [gain(run)]
+            for effect, controls in [(gain(run), controls_in_short(run, runs))]
+            for text in [effect_text(effect) + (f"; over the same baseline {controls}" if controls else "")]
         ]
 
     return find

@@ -1,9 +1,10 @@
 """Which runs are controls of which, and what they say about the run in a sentence each."""
 
 from collections.abc import Sequence
+from statistics import mean
 
 from jpegdl.analysis.results.runs import LEVEL, TrainedRun, groups, meaning, points, unpaired
-from jpegdl.analysis.results.words import chance_text, part_text
+from jpegdl.analysis.results.words import chance_text, part_text, signed
 from jpegdl.pairs.card import PairCard
 
 _FARTHEST = 128  # that the mean of a block can be from mid-grey, grey levels
@@ -42,6 +43,14 @@ def control_text(control: TrainedRun, whole: TrainedRun, seed: int) -> str:
         against = f"clearly {'more' if ahead > 0 else 'fewer'} pictures named right than by"
     part = part_text(meaning(control), points(own), points(method))
     return f"{part}; {against} the whole method's network (chance would do this {chance_text(p)})."
+
+
+def controls_in_short(run: TrainedRun, runs: Sequence[TrainedRun]) -> str:
+    """'the index limit alone +4.1, …': points of each control over the same baseline, the mean of several seeds."""
+    found: dict[str, list[float]] = {}
+    for control, seed in controls_of(run, runs):
+        found.setdefault(meaning(control), []).append(points(control.test[seed]))
+    return ", ".join(f"{layer} {signed(mean(values))}" for layer, values in found.items())
 
 
 def limit_text(card: PairCard) -> str:
