@@ -588,14 +588,14 @@ def test_signs_that_the_baseline_hides_its_gradients_overrule_a_loss():
 def test_the_verdict_names_its_seed_and_the_mean_over_all_seeds():
     one, three = run("cub50-resnet18", (7, 29)), run("cub50-resnet18", (7, 29), (9, 19), (3, 28))
     ahead, chance = (
-        "Of 1000 pictures JPEG-DL names 22 more right than the baseline (2.2 points, ",
+        "Of 1,000 pictures JPEG-DL names 22 more right than the baseline (2.2 points, ",
         "in 3 of 10,000 cases.",
     )
     assert verdict(one) == f"{ahead}one seed); chance would do this {chance}"
     assert verdict(three) == (
         f"{ahead}seed 0); chance would do this {chance} Over 3 seeds JPEG-DL differs by +1.9 ± 0.8 points."
     )
-    assert verdict(run("cub50-resnet18", (8, 8))) == "Both networks name 508 of 1000 pictures right."
+    assert verdict(run("cub50-resnet18", (8, 8))) == "Both networks name 508 of 1,000 pictures right."
 
 
 def with_tables(luma: float, chroma: float, name: str = "cub50-resnet18", **facts: Any) -> PairCard:

@@ -57,11 +57,13 @@ def verdict(card: PairCard, subset: Part = "test") -> str:
     counts = card.results[subset]
     difference = counts.correct("jpegdl") - counts.correct("baseline")
     if difference == 0:
-        return f"Both networks name {counts.correct('baseline')} of {counts.n} pictures right.{_seeds(card, subset)}"
+        return (
+            f"Both networks name {counts.correct('baseline'):,} of {counts.n:,} pictures right.{_seeds(card, subset)}"
+        )
     ahead, behind = ("JPEG-DL", "the baseline") if difference > 0 else ("the baseline", "JPEG-DL")
     seed = f"seed {card.seed}" if card.other_seeds else "one seed"
     return (
-        f"Of {counts.n} pictures {ahead} names {abs(difference)} more right than {behind} "
+        f"Of {counts.n:,} pictures {ahead} names {abs(difference):,} more right than {behind} "
         f"({100 * abs(difference) / counts.n:.1f} points, {seed}); chance would do this {chance_text(counts.p_value)}."
         f"{_seeds(card, subset)}"
     )
