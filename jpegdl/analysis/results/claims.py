@@ -111,17 +111,13 @@ def _gains(*datasets: str) -> Callable[[Sequence[TrainedRun]], list[Evidence]]:
 
 
 def _gains_of(chosen: Callable[[TrainedRun], bool]) -> Callable[[Sequence[TrainedRun]], list[Evidence]]:
+    return lambda runs: [_gain(run, runs) for run in runs if chosen(run)]
 
-    def find(runs: Sequence[TrainedRun]) -> list[Evidence]:
-        return [
-            Evidence(run.card.name, effect.direction, text, tuple(limits(run)), len(run.seeds))
-            for run in runs
-            if chosen(run)
-            for effect, controls in [(gain(run), controls_in_short(run, runs))]
-            for text in [effect_text(effect) + (f"; over the same baseline {controls}" if controls else "")]
-        ]
 
-    return find
+def _gain(run: TrainedRun, runs: Sequence[TrainedRun]) -> Evidence:
+    effect, controls = gain(run), controls_in_short(run, runs)
+    text = effect_text(effect) + (f"; over the same baseline {controls}" if controls else "")
+    return Evidence(run.card.name, effect.direction, text, tuple(limits(run)), len(run.seeds))
 
 
 def _ahead(first: str, *seconds: str) -> Callable[[Sequence[TrainedRun]], list[Evidence]]:
