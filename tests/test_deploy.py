@@ -44,6 +44,7 @@ def nginx(folder: Path, replicas: list[str]) -> Iterator[str]:
     )
     process = subprocess.Popen([program, "-p", str(folder), "-c", str(folder / "nginx.conf")])
     try:
+        wait_until(lambda: is_listening(port))
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
