@@ -43,7 +43,7 @@ def run(name: str, *seeds: tuple[int, int] | Comparison, **facts: Any) -> PairCa
     named, changed = RECIPES[name], facts.pop("changed", {})
     results = [dict.fromkeys(PARTS, c if isinstance(c, Comparison) else counts(*c)) for c in seeds]
     others = (
-        OtherSeed(seed=seed, results=sets, steps=None, seconds={"baseline": 60, "jpegdl": 90})
+        OtherSeed(seed=seed, results=sets, steps=None, seconds={"baseline": 60, "jpegdl": 90}, precisions=("float32",))
         for seed, sets in enumerate(results[1:], 1)
     )
     known: dict[str, Any] = {

@@ -41,6 +41,7 @@ def full_card() -> PairCard:
                 results=dict.fromkeys(PARTS, counts(1, 2, 10)),
                 steps=steps,
                 seconds={"baseline": 1, "jpegdl": 2},
+                precisions=("bfloat16", "float32"),
             ),
         ),
         grid=make_grid(),
@@ -133,7 +134,7 @@ def test_every_leaf_of_another_type_or_out_of_its_range_is_refused_or_a_fact(fol
     assert refusal(folder, json.dumps(facts)) is None
 
 
-_MAY_BE_EMPTY = ("milestones", "flaws", "other_seeds", "robustness", "versions", "settings", "arrays")
+_MAY_BE_EMPTY = ("milestones", "flaws", "other_seeds", "precisions", "robustness", "versions", "settings", "arrays")
 
 
 @pytest.mark.parametrize(

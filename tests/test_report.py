@@ -16,12 +16,14 @@ from jpegdl.analysis.results.grid import grid_section
 from jpegdl.analysis.results.paper import PAPER
 from jpegdl.analysis.results.report import results_markdown, robustness_markdown, verdict
 from jpegdl.analysis.results.robustness import REQUIRED, finding, robustness_section
-from jpegdl.analysis.results.runs import Effect, gather
+from jpegdl.analysis.results.runs import Effect, gather, precision_text
 from jpegdl.analysis.suites import paper_suite, strong_suite
 from jpegdl.pairs.card import PairCard
-from jpegdl.pairs.classifier import ARMS
+from jpegdl.pairs.classifier import ARMS, Arm
+from jpegdl.pairs.facts import Precision
 from jpegdl.pairs.measured import FORMS
 from jpegdl.training.catalogue import RECIPES
+from jpegdl.ui.about import about
 from tests.cards import (
     AHEAD,
     BEHIND,
@@ -604,6 +606,38 @@ def with_tables(luma: float, chroma: float, name: str = "cub50-resnet18", **fact
     epochs = history(last)
     trained = {"baseline": epochs, "jpegdl": (*epochs[:-1], replace(epochs[-1], steps=(steps,)))}
     return run(name, LEVEL, history=trained, **facts)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "jpegdl", "other", "expected"),
+    [
+        ("bb", "bb", ("bfloat16",), "bfloat16"),
+        ("bb", "ff", ("bfloat16",), "baseline bfloat16; JPEG-DL float32; seed 1 bfloat16"),
+        ("ff", "ff", ("bfloat16",), "float32; seed 1 bfloat16"),
+        (
+            "bfb",
+            "bbf",
+            ("bfloat16", "float32"),
+            "baseline bfloat16 to epoch 1, float32 to epoch 2, bfloat16 to epoch 3; "
+            "JPEG-DL bfloat16 to epoch 2, float32 to epoch 3",
+        ),
+    ],
+)
+def test_it_is_said_which_epochs_and_seeds_ran_in_which_precision(baseline, jpegdl, other, expected):
+    card = run("cifar100-resnet32", (10, 30), (11, 31), changed={"epochs": len(baseline)})
+    names: dict[str, Precision] = {"b": "bfloat16", "f": "float32"}
+    letters_of: dict[Arm, str] = {"baseline": baseline, "jpegdl": jpegdl}
+    changed = {
+        arm: tuple(
+            replace(epoch, precision=names[letter]) for epoch, letter in zip(card.history[arm], letters, strict=True)
+        )
+        for arm, letters in letters_of.items()
+    }
+    (second,) = card.other_seeds
+    card = replace(card, history=changed, other_seeds=(replace(second, precisions=other),))
+    assert precision_text(card) == expected
+    assert f", in {expected}, " in results_markdown([card])
+    assert f"networks in {expected}" in about(card)
 
 
 def test_the_limit_of_a_blocks_mean_is_an_eighth_of_the_largest_level():

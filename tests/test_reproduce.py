@@ -1,12 +1,14 @@
 """reproduce: a table of the paper planned, trained, recorded, killed and continued, on generated pictures."""
 
+import dataclasses
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +18,9 @@ from PIL import Image
 from jpegdl.__main__ import main
 from jpegdl.analysis.results.paper import PAPER
 from jpegdl.commands import reproduce
-from jpegdl.commands.cells import TABLES, Cost, cells, is_recorded, record_of
+from jpegdl.commands.cells import TABLES, Work, cells
 from jpegdl.commands.jobs import Job, run_jobs
 from jpegdl.pairs.card import card_from_json, card_to_json
-from jpegdl.pairs.recipe import with_epochs
 from jpegdl.pairs.storage import alone_in
 from jpegdl.training import pace
 
@@ -123,26 +124,58 @@ def test_killed_and_started_again_it_goes_on_where_it_stopped_records_and_writes
     assert total == "All that is left: 0 s on cpu, one after the other."
 
 
-def test_a_cell_is_done_when_all_its_seeds_are_on_record(tmp_path):
-    card = card_from_json(next((ROOT / "docs/results").glob("*.json")).read_text(encoding="utf-8"))
-    recipe = card.recipe
-    assert not is_recorded(recipe, [card.seed], tmp_path)
-    record_of(recipe, tmp_path).write_text(card_to_json(card), encoding="utf-8")
-    assert is_recorded(recipe, [card.seed], tmp_path)
-    assert not is_recorded(recipe, [card.seed, 99], tmp_path)
-    assert not is_recorded(with_epochs(recipe, recipe.epochs + 1), [card.seed], tmp_path)
-    record_of(recipe, tmp_path).write_text("half of a", encoding="utf-8")
-    assert not is_recorded(recipe, [card.seed], tmp_path)
+def test_only_the_seeds_that_neither_a_record_nor_a_pair_of_the_name_has_are_trained_and_counted(tmp_path, capfd):
+    write_pets(tmp_path / "data")
+    assert command(*words(tmp_path)) == 0
+    (record,) = (tmp_path / "records").iterdir()
+    seed = json.loads(record.read_text(encoding="utf-8"))
+
+    shipped = tmp_path / "none" / NAME  # as a clone has it that ships this pair with seed 2
+    shutil.copytree(tmp_path / "runs" / NAME, shipped)
+    card = json.loads((shipped / "pair.json").read_text(encoding="utf-8"))
+    (shipped / "pair.json").write_text(json.dumps(card | {"seed": 2}), encoding="utf-8")
+
+    more = words(tmp_path, "--seeds", 0, 1, 2)  # which replaces the seed before it
+    capfd.readouterr()
+    assert command(*more, "--plan") == 0
+    plan, _ = capfd.readouterr().out.splitlines()
+    assert re.search(r" s for seed 1$", plan)
+    assert command(*more) == 0
+    printed = capfd.readouterr().out
+    assert {line.split()[1] for line in printed.splitlines() if line.startswith("seed ")} == {"1"}
+    found = card_from_json(record.read_text(encoding="utf-8"))
+    assert found.seeds == (0, 1)
+    assert {part: dataclasses.asdict(counts) for part, counts in found.results.items()} == seed["results"]
+    page = (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert re.search(rf"^\| {NAME} †? ?\|.* 2, 0, 1 \|", page, re.MULTILINE)
+    assert command(*more) == 0
+    assert "  done" in capfd.readouterr().out
 
 
-def test_a_record_of_other_seeds_is_named_before_anything_is_trained(tmp_path, capsys):
+def test_a_run_that_was_trained_and_not_recorded_is_recorded_without_training(tmp_path, capfd):
+    write_pets(tmp_path / "data")
+    (tmp_path / "none").mkdir()
+    assert command(*words(tmp_path)) == 0
+    shutil.rmtree(tmp_path / "records")
+    capfd.readouterr()
+    assert command(*words(tmp_path)) == 0
+    printed = capfd.readouterr().out
+    assert "  0 s\n" in printed
+    assert "begins" not in printed
+    assert (tmp_path / "records" / f"{NAME}-32px-3epochs.json").exists()
+
+
+def test_a_record_and_a_pair_of_another_run_are_named_before_anything_is_trained(tmp_path, capsys):
     write_pets(tmp_path / "data")
     card = card_from_json(next((ROOT / "docs/results").glob("*.json")).read_text(encoding="utf-8"))
     (tmp_path / "records").mkdir()
     record = tmp_path / "records" / f"{NAME}-32px-3epochs.json"
-    record.write_text(card_to_json(replace(card, seed=5)), encoding="utf-8")
+    record.write_text(card_to_json(card), encoding="utf-8")
     assert command(*words(tmp_path)) == 2
-    assert "holds seed 5, which would be lost; train all seeds together" in capsys.readouterr().err
+    assert f"{record.name} holds a run with another name, " in capsys.readouterr().err
+    record.write_text("half of a", encoding="utf-8")
+    assert command(*words(tmp_path)) == 2
+    assert f"{record.name} cannot be read as a card" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "records"]
 
 
@@ -194,7 +227,7 @@ def test_who_stops_asking_leaves_no_program_behind(tmp_path):
 
 def test_two_at_a_time_in_one_folder_are_refused(tmp_path, capsys, monkeypatch):
     write_pets(tmp_path / "data")
-    monkeypatch.setattr(reproduce, "cost", lambda *_: Cost(1.0, 0))
+    monkeypatch.setattr(reproduce, "work", lambda *_: Work((0,), 1.0, 0))
     (tmp_path / "runs").mkdir()
     with alone_in(tmp_path / "runs"):
         assert command(*words(tmp_path)) == 2

@@ -444,13 +444,13 @@ def test_a_record_keeps_the_card_without_weights_and_joins_the_results(trained, 
     assert "flowers" in (tmp_path / "results.md").read_text()
 
 
-def test_a_record_takes_the_place_neither_of_other_seeds_nor_of_what_is_no_card(trained, tmp_path, capsys):
+def test_a_record_takes_the_place_neither_of_another_run_nor_of_what_is_no_card(trained, tmp_path, capsys):
     record = ["record", trained, "--out", tmp_path]
     assert command(*record) == 0
     (file,) = tmp_path.iterdir()
     facts = json.loads(file.read_text(encoding="utf-8"))
     for text, said in (
-        (json.dumps(facts | {"seed": 41}), "holds seed 41, which would be lost"),
+        (json.dumps(facts | {"dataset": facts["dataset"] | {"split": "another"}}), "with another split of the data"),
         ("half", "cannot be read"),
     ):
         file.write_text(text, encoding="utf-8")
@@ -528,7 +528,7 @@ def test_the_command_line_refuses_in_one_sentence(trained, flowers, tmp_path, ca
     train = ["train", "flowers17-resnet18", "--device", "cpu", "--data"]
     (tmp_path / ".new.training").mkdir()
     for arguments, sentence in (
-        ([*train, flowers, "--out", trained], "exists; choose another --out"),
+        ([*train, flowers, "--out", trained], "exists; pass --resume to add seeds to it, choose another --out"),
         ([*train, flowers, "--out", tmp_path / "new"], "holds an interrupted run; pass --resume"),
         ([*train, tmp_path / "nowhere", "--out", tmp_path / "other"], "is not a folder"),
         ([*train, flowers, "--out", tmp_path / "other", "--epochs", 0], "epochs must be positive, got 0"),

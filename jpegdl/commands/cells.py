@@ -7,14 +7,16 @@ from pathlib import Path
 import torch
 
 from jpegdl.analysis.results.paper import PAPER, PaperFigure
-from jpegdl.commands.results import record_file
-from jpegdl.pairs.card import PairCard, card_from_json
+from jpegdl.commands.results import check_same, read_record, record_file
+from jpegdl.pairs.checkpoints import CARD, load_pair
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.recipe import Recipe
+from jpegdl.pairs.seeds import differing
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.data import Dataset, evenly
 from jpegdl.training.pace import Outlook, measure_pace
 from jpegdl.training.readers import read_dataset
+from jpegdl.training.settings import Settings, settings_of
 from jpegdl.training.sources import read_sources
 
 
@@ -40,11 +42,12 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What a run of a cell takes on this device: seconds, and bytes of a GPU's memory."""
+class Work:
+    """What is left of a cell on this device: seeds to train, seconds, and bytes of a GPU's memory."""
 
-    seconds: float
-    memory: int
+    seeds: tuple[int, ...]
+    seconds: float = 0.0
+    memory: int = 0
 
 
 def cells(table: str, only: Sequence[str], data: Path) -> list[Cell]:
@@ -77,31 +80,46 @@ def record_of(recipe: Recipe, records: Path) -> Path:
     return record_file(records, recipe.name, recipe.input_size, recipe.epochs)
 
 
-def is_recorded(recipe: Recipe, seeds: Sequence[int], records: Path) -> bool:
-    """Whether all these seeds of the recipe are on record, counted."""
-    try:
-        card = card_from_json(record_of(recipe, records).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return is_of(card, recipe, seeds)
+def settings(recipe: Recipe, folder: Path) -> Settings:
+    """What a run of the recipe on the data in `folder` has in common with its other seeds."""
+    return settings_of(recipe, read_dataset(recipe.dataset, folder))
 
 
-def is_of(card: PairCard, recipe: Recipe, seeds: Sequence[int]) -> bool:
-    """Whether a card tells of the recipe, for as many epochs on as many pixels, with all of the seeds."""
-    run, asked = (card.recipe.epochs, card.input_size), (recipe.epochs, recipe.input_size)
-    return run == asked and set(seeds) <= set(card.seeds)
+def counted(run: Settings, records: Path, checkpoints: Path) -> set[int]:
+    """Seeds of the run that are on record, or in the card of the pair of its name.
+
+    Raises ValueError for a record of that name that tells of another run, or is none.
+    """
+    file, seeds = record_of(run.recipe, records), set[int]()
+    if record := read_record(file):
+        check_same(file, record, run)
+        seeds |= set(record.seeds)
+    pair = read_record(checkpoints / run.recipe.name / CARD)
+    return seeds | set(pair.seeds) if pair and not differing(pair, run) else seeds
 
 
-def cost(recipe: Recipe, folder: Path, seeds: Sequence[int], device: torch.device, precision: torch.dtype) -> Cost:
-    """What all seeds take, from a few steps on some of the pictures."""
+def trained(run: Settings, runs: Path) -> set[int]:
+    """Seeds of the run that a pair in `runs` has. Raises ValueError if there is another one of its name."""
+    folder = runs / run.recipe.name
+    if not folder.exists():
+        return set()
+    card = load_pair(folder).card
+    check_same(folder, card, run)
+    return set(card.seeds)
+
+
+def work(recipe: Recipe, folder: Path, seeds: Sequence[int], device: torch.device, precision: torch.dtype) -> Work:
+    """What these seeds take, from a few steps on some of the pictures."""
+    if not seeds:
+        return Work(())
     dataset = read_dataset(recipe.dataset, folder)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     few = max(_SAMPLE, recipe.batch_size)
     data = read_sources(recipe, _sample(dataset, few), device)
     pace = measure_pace(recipe, dataset, data, device, precision)
-    left = {(seed, arm): recipe.epochs for seed in seeds for arm in ARMS}
-    return Cost(Outlook(pace, left).seconds, _memory(device, len(dataset.train)) if device.type == "cuda" else 0)
+    seconds = Outlook(pace, {(seed, arm): recipe.epochs for seed in seeds for arm in ARMS}).seconds
+    return Work(tuple(seeds), seconds, _memory(device, len(dataset.train)) if device.type == "cuda" else 0)
 
 
 def _memory(device: torch.device, pictures: int) -> int:

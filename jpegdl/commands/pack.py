@@ -29,7 +29,5 @@ def _pack(arguments: argparse.Namespace) -> None:
 
 
 def _unpack(arguments: argparse.Namespace) -> None:
-    if arguments.run.exists():
-        raise ValueError(f"{arguments.run} exists; choose another folder or remove it")
     unpack(arguments.file, work_folder(arguments.run))
     print(f"{arguments.run}: the run is there; go on with train --resume and the settings that it was started with")

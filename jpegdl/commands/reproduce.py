@@ -2,21 +2,21 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from jpegdl.analysis.results.paper import figure_text
-from jpegdl.commands.cells import TABLES, Cell, Cost, cells, cost, is_of, is_recorded, record_of
+from jpegdl.commands.cells import TABLES, Cell, Work, cells, counted, settings, trained, work
 from jpegdl.commands.jobs import Job, run_jobs
 from jpegdl.commands.options import Commands, add_device, add_seeds, count
 from jpegdl.commands.progress import duration
-from jpegdl.commands.results import check_record, record_pair, write_results
-from jpegdl.pairs.checkpoints import load_pair
+from jpegdl.commands.results import record_pair, write_results
 from jpegdl.pairs.cores import cpu_cores
 from jpegdl.pairs.recipe import with_epochs
+from jpegdl.pairs.seeds import seeds_text
 from jpegdl.pairs.storage import alone_in
 from jpegdl.training.precision import native_precision
 
@@ -60,8 +60,8 @@ def _adapted(cell: Cell, arguments: argparse.Namespace) -> Cell:
     return replace(cell, recipe=replace(recipe, input_size=size))
 
 
-def _plan(planned: list[Cell], arguments: argparse.Namespace) -> Iterator[tuple[Cell, Cost]]:
-    """Prints a line for each cell, and how long all take; yields those that are to be trained, with their costs."""
+def _plan(planned: list[Cell], arguments: argparse.Namespace) -> Iterator[tuple[Cell, Work]]:
+    """Prints a line for each cell, and how long all take; yields those that are not done, with what is left."""
     precision, total = native_precision(arguments.device), 0.0
     width = max(len(cell.recipe.name) for cell in planned)
     for cell in planned:
@@ -69,18 +69,24 @@ def _plan(planned: list[Cell], arguments: argparse.Namespace) -> Iterator[tuple[
         facts = f"{facts}  paper {figure_text(cell.figure)}"
         if cell.folder is None:
             print(f"{facts}  left out: {cell.missing}", flush=True)
-        elif is_recorded(cell.recipe, arguments.seeds, arguments.records):
+            continue
+        run = settings(cell.recipe, cell.folder)
+        done = counted(run, arguments.records, arguments.checkpoints)
+        missing = [seed for seed in arguments.seeds if seed not in done]
+        if not missing:
             print(f"{facts}  done", flush=True)
-        else:
-            check_record(record_of(cell.recipe, arguments.records), arguments.seeds)
-            takes = cost(cell.recipe, cell.folder, arguments.seeds, arguments.device, precision)
-            total += takes.seconds
-            print(f"{facts}  {duration(takes.seconds)}", flush=True)
-            yield cell, takes
+            continue
+        there = trained(run, arguments.runs)
+        seeds = [seed for seed in missing if seed not in there]
+        left = work(cell.recipe, cell.folder, seeds, arguments.device, precision)
+        total += left.seconds
+        which = f" for {seeds_text(missing)}" if done else ""
+        print(f"{facts}  {duration(left.seconds)}{which}", flush=True)
+        yield cell, left
     print(f"All that is left: {duration(total)} on {arguments.device}, one after the other.", flush=True)
 
 
-def _train(unfinished: dict[Cell, Cost], arguments: argparse.Namespace, held: int | None) -> Iterator[Cell]:
+def _train(unfinished: dict[Cell, Work], arguments: argparse.Namespace, held: int | None) -> Iterator[Cell]:
     """Trains, records and rewrites the page after each cell; yields the cells that failed."""
     device = arguments.device
     shared = device.type == "cuda" and arguments.at_once != 1
@@ -89,12 +95,11 @@ def _train(unfinished: dict[Cell, Cost], arguments: argparse.Namespace, held: in
     by_name = {cell.recipe.name: cell for cell in unfinished}
     jobs = []
     for name, cell in by_name.items():
-        if (arguments.runs / name).exists():  # trained before, not recorded
-            _check_run(cell, arguments)
+        if not unfinished[cell].seeds:  # trained before, not recorded
             _record(name, arguments)
             continue
         log = arguments.runs / f"{name}.log" if shared else None
-        jobs.append(Job(name, _command(cell, arguments), unfinished[cell].memory, log))
+        jobs.append(Job(name, _command(cell, unfinished[cell].seeds, arguments), unfinished[cell].memory, log))
     done = run_jobs(jobs, memory=memory, at_once=at_once, held=held, started=_started)
     for job, status in done:
         if status == 0:
@@ -104,21 +109,14 @@ def _train(unfinished: dict[Cell, Cost], arguments: argparse.Namespace, held: in
             yield by_name[job.name]
 
 
-def _command(cell: Cell, arguments: argparse.Namespace) -> tuple[str, ...]:
-    """`train` for one cell, continued if it was begun."""
+def _command(cell: Cell, seeds: Sequence[int], arguments: argparse.Namespace) -> tuple[str, ...]:
+    """`train` for one cell, continued if it was begun; seeds are added to a pair that is there."""
     recipe = cell.recipe
     words: list[object] = [sys.executable, "-m", "jpegdl", "train", recipe.name, "--resume"]
-    words += ["--data", cell.folder, "--out", arguments.runs / recipe.name, "--seeds", *arguments.seeds]
+    words += ["--data", cell.folder, "--out", arguments.runs / recipe.name, "--seeds", *seeds]
     words += ["--epochs", recipe.epochs, "--input-size", recipe.input_size, "--device", arguments.device]
     words += ["--threads", arguments.threads] if arguments.threads else []
     return tuple(str(word) for word in words)
-
-
-def _check_run(cell: Cell, arguments: argparse.Namespace) -> None:
-    """Raises ValueError for a finished pair that is not what is to be recorded."""
-    folder = arguments.runs / cell.recipe.name
-    if not is_of(load_pair(folder).card, cell.recipe, arguments.seeds):
-        raise ValueError(f"{folder} is a pair of other seeds, epochs or pixels; move it away or choose another --runs")
 
 
 def _started(job: Job) -> None:

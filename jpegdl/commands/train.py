@@ -41,7 +41,9 @@ def add(commands: Commands) -> None:
     )
     train.add_argument("--input-size", type=int, help="pixels, instead of the recipe's")
     train.add_argument("--epochs", type=int, help="instead of the recipe's; milestones and warm-up keep their share")
-    train.add_argument("--resume", action="store_true", help="continue an interrupted run of the same recipe and seed")
+    train.add_argument(
+        "--resume", action="store_true", help="continue an interrupted run, or add seeds to a finished pair"
+    )
     add_device(train)
 
 
@@ -59,8 +61,8 @@ def _train(arguments: argparse.Namespace) -> None:
 def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
     out: Path = arguments.out
     state = work_folder(out)
-    if out.exists():
-        raise ValueError(f"{out} exists; choose another --out or remove it")
+    if out.exists() and not arguments.resume:
+        raise ValueError(f"{out} exists; pass --resume to add seeds to it, choose another --out, or remove it")
     if processes.rank() == 0 and state.exists() and not arguments.resume:
         raise ValueError(f"{state} holds an interrupted run; pass --resume to continue it, or remove it")
     recipe: Recipe = arguments.recipe

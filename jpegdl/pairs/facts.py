@@ -11,6 +11,7 @@ from jpegdl.pairs.reading import Range
 
 Part = Literal["test", "validation"]  # of the data set, on which right answers are counted
 PARTS: tuple[Part, Part] = ("test", "validation")
+Precision = Literal["bfloat16", "float32"]
 Share = Annotated[float, Range(0, 1)]
 Step = Annotated[float, Range(MIN_STEP * (1 - 1e-6), MAX_STEP)]  # float32's 1e-5 is a little less
 Tables = tuple[tuple[tuple[tuple[Step, ...], ...], ...], ...]  # (rounds, 2, 8, 8); (1, channels, 8, 8) inside a network
@@ -46,7 +47,7 @@ class Epoch:
     train_accuracy: Share
     validation_accuracy: Share
     seconds: float
-    precision: Literal["bfloat16", "float32"]  # of the network in this epoch; the layer computes in float32
+    precision: Precision  # of the network in this epoch; the layer computes in float32
     steps: Tables | None  # the layer's tables after the epoch; None without a layer at the input, or not kept
 
 
@@ -70,6 +71,7 @@ class OtherSeed:
     results: Mapping[Part, Comparison]
     steps: Tables | None  # its last tables
     seconds: Mapping[Arm, int]
+    precisions: tuple[Precision, ...]  # in which epochs of its arms ran, each once
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from jpegdl.pairs.architectures import network_title
 from jpegdl.pairs.card import ArmCard, Card, PairCard
 from jpegdl.pairs.classifier import Arm
 from jpegdl.pairs.comparison import Comparison
-from jpegdl.pairs.facts import DatasetFacts, Epoch, OtherSeed, Part, Pictures, Tables, TrainingFacts, tables_of
+from jpegdl.pairs.facts import DatasetFacts, Epoch, Part, Pictures, Tables, TrainingFacts, tables_of
 from jpegdl.pairs.measured import Proof
 from jpegdl.pairs.recipe import Recipe
 from jpegdl.training import processes
@@ -92,12 +92,6 @@ def pair_card(baseline: ArmCard, jpegdl: ArmCard, results: Mapping[Part, Compari
         results=results,
         proof=proof,
     )
-
-
-def summary(card: PairCard) -> OtherSeed:
-    """What a card keeps of a run whose weights are not stored."""
-    seconds = {arm: facts.seconds for arm, facts in card.training.items()}
-    return OtherSeed(seed=card.seed, results=card.results, steps=card.history["jpegdl"][-1].steps, seconds=seconds)
 
 
 def _common(card: Card) -> dict[str, Any]:

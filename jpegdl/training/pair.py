@@ -4,7 +4,6 @@ Each step ends with something complete under its final name, in a hidden folder 
 its state, a finished arm its float16 weights and card, a seed its measured pair. The last step gives the pair its name.
 """
 
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -23,11 +22,12 @@ from jpegdl.pairs.evaluate import compare, logits
 from jpegdl.pairs.facts import Epoch, Part
 from jpegdl.pairs.proof import make_proof
 from jpegdl.pairs.recipe import Recipe
+from jpegdl.pairs.seeds import differing, summary, with_seeds
 from jpegdl.pairs.storage import alone_in
 from jpegdl.training import processes
 from jpegdl.training.arms import baseline_arm, first_backbone, first_steps, jpegdl_arm
 from jpegdl.training.data import Dataset, Examples, ToldPictures
-from jpegdl.training.describe import arm_card, pair_card, summary
+from jpegdl.training.describe import arm_card, pair_card
 from jpegdl.training.history import Moment
 from jpegdl.training.initial import initial_tables
 from jpegdl.training.loop import fit
@@ -37,8 +37,10 @@ from jpegdl.training.settings import (
     begin,
     checked_baseline,
     epochs_left,
+    forget_seeds,
     place_baseline,
     seed_folder,
+    settings_of,
     state_file,
     work_folder,
 )
@@ -67,28 +69,42 @@ class Run:
 def train_pair(recipe: Recipe, dataset: Dataset, out: Path, run: Run) -> ModelPair:
     """Train, measure, save and re-read a pair; the counts in its card are measured with the stored weights.
 
-    The weights are those of the first seed; of the others the card keeps counts and tables. What an unfinished run has
-    lies in a hidden folder beside `out` and is continued if it exists; it is removed when the pair is complete.
-    `run.report` is called after every epoch, also after those of an unfinished arm that an earlier process trained.
-    Raises ValueError before anything is trained if the folder holds a run with other settings, or if the baseline that
-    is to be taken is not what this recipe would train.
+    The weights are those of the first seed; of the others the card keeps counts and tables. To a pair that is there
+    already the seeds that it lacks are added, and its weights stay. What an unfinished run has lies in a hidden folder
+    beside `out` and is continued if it exists; of seeds that the pair has nothing stays there. `run.report` is called
+    after every epoch, also after those of an unfinished arm that an earlier process trained. Raises ValueError before
+    anything is trained if either folder holds a run with other settings, or if the baseline that is to be taken is not
+    what this recipe would train.
     """
+    present = load_pair(out).card if out.exists() else None
+    if present and (odd := differing(present, settings_of(recipe, dataset))):
+        raise ValueError(f"{out} is a pair with another {', '.join(odd)}; choose another --out, or remove it")
+    missing = [seed for seed in run.seeds if not present or seed not in present.seeds]
     work = work_folder(out)
-    taken = run.baseline and checked_baseline(run.baseline, recipe, dataset, run.seeds, run.precision)
+    taken = run.baseline and missing and checked_baseline(run.baseline, recipe, dataset, run.seeds, run.precision)
     with ExitStack() as held:
         if processes.rank() == 0:
             begin(work, recipe, dataset, run.seeds)
             held.enter_context(alone_in(work, busy=f"another program trains in {work}; wait for it, or stop it"))
             if taken:
-                place_baseline(work, run.seeds[0], *taken)
+                place_baseline(work, missing[0], *taken)
         processes.wait()
-        _train_seeds(recipe, dataset, work, out, run)
+        _train_seeds(recipe, dataset, work, replace(run, seeds=missing))
+        if processes.rank() == 0:
+            pairs = [load_pair(seed_folder(work, seed)) for seed in missing]
+            if present:
+                change_card(out, present, lambda card: with_seeds(card, [summary(pair.card) for pair in pairs]))
+            else:
+                first, *others = pairs
+                card = with_seeds(first.card, [summary(pair.card) for pair in others])
+                save_pair(out, card, {arm: first.arm(arm) for arm in ARMS})
+            forget_seeds(work, run.seeds)
     processes.wait()
     return load_pair(out, run.device)
 
 
-def _train_seeds(recipe: Recipe, dataset: Dataset, work: Path, out: Path, run: Run) -> None:
-    """Whatever of the run is not finished, and then the pair from it."""
+def _train_seeds(recipe: Recipe, dataset: Dataset, work: Path, run: Run) -> None:
+    """Whatever of the seeds is not finished."""
     sources = cache(lambda: read_sources(recipe, dataset, run.device))
     left = epochs_left(work, recipe, run.seeds)
     if left and run.announce and processes.rank() == 0:
@@ -99,11 +115,6 @@ def _train_seeds(recipe: Recipe, dataset: Dataset, work: Path, out: Path, run: R
         if not seed_folder(work, seed).exists():
             _train_seed(recipe, dataset, sources, work, seed, run)
             processes.wait()
-    if processes.rank() == 0:
-        first, *others = (load_pair(seed_folder(work, seed)) for seed in run.seeds)
-        card = replace(first.card, other_seeds=tuple(summary(pair.card) for pair in others))
-        save_pair(out, card, {arm: first.arm(arm) for arm in ARMS})
-        shutil.rmtree(work)
 
 
 def _train_seed(

@@ -1,8 +1,10 @@
 """An unfinished run on disk: where its parts lie, and that one folder holds one run, whoever resumes it."""
 
 import json
+import re
+import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -14,6 +16,7 @@ from jpegdl.pairs.classifier import ARMS, Arm, Classifier
 from jpegdl.pairs.facts import DatasetFacts
 from jpegdl.pairs.reading import read
 from jpegdl.pairs.recipe import Recipe, shared_settings
+from jpegdl.pairs.seeds import differing, other_data
 from jpegdl.pairs.storage import new_folder, write_file
 from jpegdl.training.data import Dataset
 from jpegdl.training.describe import baseline_of, dataset_facts
@@ -29,6 +32,15 @@ class Settings:
     recipe: Recipe
     dataset: DatasetFacts
     class_names: tuple[str, ...]
+
+    @property
+    def flaws(self) -> tuple[str, ...]:
+        """None: they are found later."""
+        return ()
+
+
+def settings_of(recipe: Recipe, dataset: Dataset) -> Settings:
+    return Settings(recipe=recipe, dataset=dataset_facts(recipe, dataset), class_names=tuple(dataset.class_names))
 
 
 def work_folder(out: Path) -> Path:
@@ -60,12 +72,25 @@ def epochs_left(work: Path, recipe: Recipe, seeds: Sequence[int]) -> dict[tuple[
     }
 
 
+def forget_seeds(work: Path, seeds: Sequence[int]) -> None:
+    """Remove what the run has of these seeds, and its folder if it has no others."""
+    for path in {path for seed in seeds for path in work.glob(f"seed{seed}*") if _seed_of(path) == seed}:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if not any(work.glob("seed*")):
+        shutil.rmtree(work)
+
+
+def _seed_of(path: Path) -> int | None:
+    """Of a folder or a file of the run, by its name, as the functions above make it."""
+    found = re.fullmatch(r"seed(\d+)(-.+)?", path.name)
+    return int(found[1]) if found else None
+
+
 def begin(work: Path, recipe: Recipe, dataset: Dataset, seeds: Sequence[int]) -> None:
     """Make the run's folder, or compare it. Raises ValueError for seeds that are none, and for another run's folder."""
     if len(set(seeds)) < len(seeds) or not seeds or min(seeds) < 0:
         raise ValueError(f"seeds must be different whole numbers from 0, got {list(seeds)}")
-    facts = dataset_facts(recipe, dataset)
-    settings = Settings(recipe=recipe, dataset=facts, class_names=tuple(dataset.class_names))
+    settings = settings_of(recipe, dataset)
     if not work.exists():
         with new_folder(work) as staged:
             write_file(staged / _FILE, json.dumps(asdict(settings), indent=1).encode())
@@ -88,13 +113,6 @@ def read_settings(work: Path) -> Settings:
     return settings
 
 
-def differing(first: Settings, second: Settings) -> list[str]:
-    """Names of what two runs do not share."""
-    recipes = first.recipe, second.recipe
-    odd = [field.name for field in fields(Recipe) if len({getattr(recipe, field.name) for recipe in recipes}) > 1]
-    return odd + _other_data(first.dataset, second.dataset, first.class_names == second.class_names)
-
-
 def checked_baseline(
     source: Path, recipe: Recipe, dataset: Dataset, seeds: Sequence[int], precision: torch.dtype
 ) -> tuple[ArmCard, Classifier]:
@@ -105,7 +123,7 @@ def checked_baseline(
     card, model = load_baseline(source)
     odd = [name for name, value in shared_settings(recipe).items() if value != getattr(card.recipe, name)]
     odd += ["seed"] * (card.seed != seeds[0])
-    odd += _other_data(card.dataset, dataset_facts(recipe, dataset), card.class_names == tuple(dataset.class_names))
+    odd += other_data(card, settings_of(recipe, dataset))
     if odd:
         raise ValueError(f"the baseline of {source.name} was trained with another {', '.join(odd)}; train one instead")
     asked, found = str(precision).removeprefix("torch."), sorted({epoch.precision for epoch in card.history})
@@ -137,8 +155,3 @@ def load_baseline(source: Path) -> tuple[ArmCard, Classifier]:
     if card.arm != "baseline":
         raise ValueError(f"{source} holds a JPEG-DL network; --baseline takes one without the layer")
     return card, model
-
-
-def _other_data(first: DatasetFacts, second: DatasetFacts, same_classes: bool) -> list[str]:
-    odd = [name for name in ("name", "split", "pictures") if getattr(first, name) != getattr(second, name)]
-    return [*(f"{name} of the data set" for name in odd), *["list of classes"] * (not same_classes)]

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from jpegdl.analysis.results.paper import PAPER
+from jpegdl.analysis.results.runs import precision_text
 from jpegdl.pairs.architectures import network_title
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import ARMS
@@ -31,6 +32,7 @@ def about(card: PairCard) -> str:
     pictures = ", ".join(f"{count} {part}" for part, count in asdict(data.pictures).items())
     devices = " and ".join(dict.fromkeys(card.training[arm].device for arm in ARMS))
     minutes = ", ".join(f"{ARM_NAMES[arm]} {card.training[arm].seconds / 60:.0f} min" for arm in ARMS)
+    precision = f"networks in {precision_text(card)}"
     facts = [
         ("Data", data.title, f"{len(card.class_names)} classes; {data.source}"),
         ("Licence of the data", data.licence, ""),
@@ -43,7 +45,7 @@ def about(card: PairCard) -> str:
         ("First weights", *_start(card)),
         ("JPEG layer", *_layer(card)),
         ("Recipe", *_recipe(card)),
-        ("Training", f"{card.recipe.epochs} epochs", f"batches of {card.recipe.batch_size} pictures"),
+        ("Training", f"{card.recipe.epochs} epochs", f"batches of {card.recipe.batch_size} pictures; {precision}"),
         ("Seed", str(card.seed), _seeds(card)),
         ("Device", devices, minutes),
         *(("Known flaw", flaw, "until this pair is trained again") for flaw in card.flaws),

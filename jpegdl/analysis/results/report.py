@@ -16,6 +16,7 @@ from jpegdl.analysis.results.runs import (
     mean_and_deviation,
     meaning,
     points,
+    precision_text,
 )
 from jpegdl.analysis.results.tables import controls_section, runs_section
 from jpegdl.analysis.results.words import chance_text, signed
@@ -132,7 +133,8 @@ def _training(card: PairCard) -> str:
     minutes = ", ".join(f"{_ARM_NAMES[arm]} {arms[arm].seconds / 60:.0f} min{each[arm]}" for arm in ARMS)
     return (
         f"Data: {card.dataset.split}. Training: {recipe.epochs} epochs of {card.dataset.pictures.train} "
-        f"pictures, batch {recipe.batch_size}{''.join(f', {one}' for one in where if len(where) == 1)} ({minutes}). "
+        f"pictures, batch {recipe.batch_size}, in {precision_text(card)}"
+        f"{''.join(f', {one}' for one in where if len(where) == 1)} ({minutes}). "
         f"Departures from the recipe: {'; '.join(departures(card)) or 'none'}."
         + (f" The networks start from ImageNet's weights; {seen}." if seen else "")
         + "\n\n"

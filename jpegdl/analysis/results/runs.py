@@ -3,6 +3,7 @@
 import json
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from statistics import mean, stdev
 from typing import Any
 
@@ -19,9 +20,9 @@ from jpegdl.analysis.results.paper import (
 )
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.chances import fisher, t_test
-from jpegdl.pairs.classifier import Arm
+from jpegdl.pairs.classifier import ARMS, Arm
 from jpegdl.pairs.comparison import Comparison
-from jpegdl.pairs.facts import Part
+from jpegdl.pairs.facts import Epoch, Part
 from jpegdl.pairs.recipe import shared_settings
 
 LEVEL = 0.05  # of every test on the page
@@ -170,6 +171,26 @@ def departures(card: PairCard) -> list[str]:
         f"{field.replace('_', ' ')} {_plain(getattr(card.recipe, field))} instead of {_plain(value)}"
         for field, value in card.departures.items()
     ]
+
+
+def precision_text(card: PairCard) -> str:
+    """In which precision the networks of all seeds were trained: "bfloat16", or which epochs and seeds ran how."""
+    arms = {arm: _precisions(card.history[arm]) for arm in ARMS}
+    first, second = arms.values()
+    own = first if first == second else f"baseline {first}; JPEG-DL {second}"
+    known = {epoch.precision for arm in ARMS for epoch in card.history[arm]}
+    others = [
+        f"; seed {other.seed} {' and '.join(other.precisions)}"
+        for other in card.other_seeds
+        if set(other.precisions) != known
+    ]
+    return own + "".join(others)
+
+
+def _precisions(epochs: Sequence[Epoch]) -> str:
+    """Of one arm, such as "bfloat16 to epoch 98, float32 to epoch 200"."""
+    spans = [(name, [*span][-1].number) for name, span in groupby(epochs, lambda epoch: epoch.precision)]
+    return spans[0][0] if len(spans) == 1 else ", ".join(f"{name} to epoch {last}" for name, last in spans)
 
 
 def limits(run: TrainedRun, figure: Figure | None = None) -> list[str]:
