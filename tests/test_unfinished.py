@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from jpegdl.analysis.results.runs import gather, limits
 from jpegdl.pairs.arms import load_arm
 from jpegdl.pairs.checkpoints import load_pair
 from jpegdl.pairs.classifier import ARMS, Arm
@@ -251,9 +252,28 @@ def test_a_baseline_for_several_seeds_or_of_another_precision_is_refused_before_
     control = dataclasses.replace(PLAN, name="control", quantizer="clip")
     with pytest.raises(ValueError, match=re.escape("one network of one seed, got seeds [0, 1]; train each seed")):
         train(tmp_path / "pair", plan=control, seeds=(0, 1), baseline=whole)
-    with pytest.raises(ValueError, match="trained in float32, and this run is to be in bfloat16; choose --precision"):
+    said = "trained in float32, and this run would be in bfloat16; choose with --precision float32 or bfloat16"
+    with pytest.raises(ValueError, match=said):
         train(tmp_path / "pair", plan=control, baseline=whole, precision=torch.bfloat16)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_baseline_of_another_or_of_both_precisions_is_taken_on_request_and_the_card_tells(whole, tmp_path):
+    control = dataclasses.replace(PLAN, name="control", quantizer="clip")
+    train(tmp_path / "moved", stop=("baseline", 1))
+    train(tmp_path / "moved", precision=torch.bfloat16)  # the rest of it
+    for source, precisions in ((whole, ["float32"] * 3), (tmp_path / "moved", ["float32", "bfloat16", "bfloat16"])):
+        out = tmp_path / f"control of {source.name}"
+        assert {
+            arm for _, arm, _ in train(out, plan=control, baseline=source, precision=torch.bfloat16, alike=False)
+        } == {"jpegdl"}
+        card = load_pair(out).card
+        assert [epoch.precision for epoch in card.history["baseline"]] == precisions
+        assert {epoch.precision for epoch in card.history["jpegdl"]} == {"bfloat16"}
+        (run,) = gather([card])
+        assert "the two networks trained in different precision" in limits(run)
+    (run,) = gather([load_pair(whole).card])
+    assert not any("precision" in reason for reason in limits(run))
 
 
 # Elsewhere

@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
         "--precision",
         choices=["auto", "bfloat16", "float32"],
         default="auto",
-        help="of the networks; auto: bfloat16 where the device computes it natively",
+        help="of the networks; auto: bfloat16 where it is native; one of these also beside a --baseline of the other",
     )
     train.add_argument(
         "--weights", type=existing_file, help="file of ImageNet weights, for recipes that start from them"
@@ -86,6 +86,7 @@ def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
         working=progress.working,
         precision=precision,
         baseline=arguments.baseline,
+        alike=arguments.precision == "auto",
         weights=arguments.weights,
     )
     if processes.rank() == 0:

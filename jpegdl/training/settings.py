@@ -114,10 +114,10 @@ def read_settings(work: Path) -> Settings:
 
 
 def checked_baseline(
-    source: Path, recipe: Recipe, dataset: Dataset, seeds: Sequence[int], precision: torch.dtype
+    source: Path, recipe: Recipe, dataset: Dataset, seeds: Sequence[int], precision: torch.dtype | None
 ) -> tuple[ArmCard, Classifier]:
     """The baseline in the folder of a pair, or of an arm alone. Raises ValueError if it is not what this recipe would
-    train with its only seed, on these data and in this precision."""
+    train with its only seed, on these data and, if one is given, in this precision."""
     if len(seeds) > 1:
         raise ValueError(f"--baseline is one network of one seed, got seeds {list(seeds)}; train each seed by itself")
     card, model = load_baseline(source)
@@ -127,10 +127,10 @@ def checked_baseline(
     if odd:
         raise ValueError(f"the baseline of {source.name} was trained with another {', '.join(odd)}; train one instead")
     asked, found = str(precision).removeprefix("torch."), sorted({epoch.precision for epoch in card.history})
-    if found != [asked]:
+    if precision is not None and found != [asked]:
         raise ValueError(
-            f"the baseline of {source.name} was trained in {' and '.join(found)}, and this run is to be in {asked}; "
-            f"choose --precision {found[0]}, or train a baseline"
+            f"the baseline of {source.name} was trained in {' and '.join(found)}, and this run would be in {asked}; "
+            f"choose with --precision {' or '.join(dict.fromkeys([*found, asked]))}, or train a baseline"
         )
     return card, model
 

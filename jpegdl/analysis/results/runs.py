@@ -206,6 +206,8 @@ def limits(run: TrainedRun, figure: Figure | None = None) -> list[str]:
     else:
         reasons = []
     reasons += departures(run.card)
+    if len({_precisions(run.card.history[arm]) for arm in ARMS}) > 1:
+        reasons.append("the two networks trained in different precision")
     if run.card.flaws:
         reasons += [FLAW, REPEATED] if run.repeated else [FLAW]
     return reasons
