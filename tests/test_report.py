@@ -172,6 +172,7 @@ def test_stored_and_recorded_cards_of_one_recipe_are_one_run_and_others_are_not(
     page = results_markdown([stored], [further, shorter, stored])
     assert [row["seeds"] for row in rows(section(page, "## All runs"))] == ["0, 5", "0"]
     assert page.count("Its weights are not stored") == 1
+    assert page.count("Over 2 seeds JPEG-DL differs by ") == 1  # of the stored and the further one
 
 
 def test_two_counts_of_one_seed_are_refused():

@@ -24,6 +24,7 @@ from jpegdl.pairs.classifier import ARMS, Arm
 from jpegdl.pairs.comparison import Comparison
 from jpegdl.pairs.facts import Epoch, Part
 from jpegdl.pairs.recipe import shared_settings
+from jpegdl.pairs.seeds import summary, with_seeds
 
 LEVEL = 0.05  # of every test on the page
 _NETWORKS = {part for name in PAPER for part in name.split("-")}
@@ -34,7 +35,7 @@ FLAW, REPEATED = "a known flaw (see its section)", "trained again without it"
 class TrainedRun:
     """One recipe as it was trained, with all its seeds, in the order of the cards."""
 
-    card: PairCard  # the first one, to which tables, grid and attacks belong
+    card: PairCard  # with all seeds; tables, grid and attacks belong to its first
     shipped: bool  # its weights are stored
     seeds: Mapping[int, Mapping[Part, Comparison]]  # seed -> set of pictures -> counts
     repeated: bool = False  # has a flaw, and another run of the same data, network and size does the same without
@@ -107,16 +108,14 @@ def gather(pairs: Iterable[PairCard], records: Iterable[PairCard] = ()) -> list[
     """
     runs: dict[str, TrainedRun] = {}
     for card, shipped in [*((card, True) for card in pairs), *((card, False) for card in records)]:
-        seeds = _seeds(card)
-        key = _key(card, next(iter(seeds.values()))["test"].n)
-        known = runs.get(key)
-        merged = dict(known.seeds) if known else {}
-        for seed, results in seeds.items():
-            if merged.setdefault(seed, results) != results:
-                raise ValueError(f"{card.name}: two cards hold other counts of seed {seed}; remove one of them")
-        runs[key] = TrainedRun(
-            card=known.card if known else card, shipped=shipped or bool(known and known.shipped), seeds=merged
-        )
+        key = _key(card, card.results["test"].n)
+        if known := runs.get(key):
+            for seed, results in _seeds(card).items():
+                if known.seeds.get(seed, results) != results:
+                    raise ValueError(f"{card.name}: two cards hold other counts of seed {seed}; remove one of them")
+            more = [other for other in (summary(card), *card.other_seeds) if other.seed not in known.seeds]
+            card, shipped = with_seeds(known.card, more), known.shipped or shipped
+        runs[key] = TrainedRun(card=card, shipped=shipped, seeds=_seeds(card))
     sound = {_what(run) for run in runs.values() if not run.card.flaws}
     return [replace(run, repeated=bool(run.card.flaws) and _what(run) in sound) for run in runs.values()]
 
