@@ -613,8 +613,8 @@ def with_tables(luma: float, chroma: float, name: str = "cub50-resnet18", **fact
     ("baseline", "jpegdl", "other", "expected"),
     [
         ("bb", "bb", ("bfloat16",), "bfloat16"),
-        ("bb", "ff", ("bfloat16",), "baseline bfloat16; JPEG-DL float32; seed 1 bfloat16"),
-        ("ff", "ff", ("bfloat16",), "float32; seed 1 bfloat16"),
+        ("bb", "ff", ("bfloat16",), "baseline bfloat16; JPEG-DL float32 (seed 1: bfloat16)"),
+        ("ff", "ff", ("bfloat16",), "float32 (seed 1: bfloat16)"),
         (
             "bfb",
             "bbf",

@@ -179,11 +179,11 @@ def precision_text(card: PairCard) -> str:
     own = first if first == second else f"baseline {first}; JPEG-DL {second}"
     known = {epoch.precision for arm in ARMS for epoch in card.history[arm]}
     others = [
-        f"; seed {other.seed} {' and '.join(other.precisions)}"
+        f"seed {other.seed}: {' and '.join(other.precisions)}"
         for other in card.other_seeds
         if set(other.precisions) != known
     ]
-    return own + "".join(others)
+    return f"{own} ({', '.join(others)})" if others else own
 
 
 def _precisions(epochs: Sequence[Epoch]) -> str:
