@@ -13,10 +13,11 @@ from scipy import stats
 from jpegdl.analysis.masking import masking_signs
 from jpegdl.analysis.results.claims import CLAIMS, Evidence, claims_section, verdict_on
 from jpegdl.analysis.results.grid import grid_section
+from jpegdl.analysis.results.limits import precision_text
 from jpegdl.analysis.results.paper import PAPER
 from jpegdl.analysis.results.report import results_markdown, robustness_markdown, verdict
 from jpegdl.analysis.results.robustness import REQUIRED, finding, robustness_section
-from jpegdl.analysis.results.runs import Effect, gather, precision_text
+from jpegdl.analysis.results.runs import Effect, gather
 from jpegdl.analysis.suites import paper_suite, strong_suite
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import ARMS, Arm

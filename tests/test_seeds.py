@@ -72,7 +72,9 @@ def test_seeds_are_not_added_to_a_pair_of_another_kind_nor_to_one_with_a_known_f
             train(first, plan=plan, seeds=(1,))
     facts = dataclasses.replace(load_pair(first).card, flaws=("The tables were wrong.",))
     (first / CARD).write_text(card_to_json(facts), encoding="utf-8")
-    with pytest.raises(ValueError, match="is a pair with another known flaw; choose another --out, or remove it"):
+    with pytest.raises(
+        ValueError, match="is a pair with another known flaw; give the settings of that, or choose another --out"
+    ):
         train(first, seeds=(1,))
     assert [path.name for path in first.parent.iterdir()] == ["pair"]
 

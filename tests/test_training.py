@@ -476,6 +476,23 @@ def test_a_record_and_the_results_page_are_whole_also_after_a_kill(trained, tmp_
     assert [(file.read_bytes(), file.stat().st_ino) for file in files] == before
 
 
+def test_a_baseline_of_the_precision_that_is_not_native_here_is_taken_only_if_the_command_says_so(
+    trained, flowers, tmp_path, monkeypatch, capsys
+):
+    name, out = "flowers17-resnet18", tmp_path / "control"
+    monkeypatch.setitem(RECIPES, name, dataclasses.replace(RECIPES[name], architecture=TINY))
+    found = load_pair(trained).card.history["baseline"][0].precision
+    other = "float32" if found == "bfloat16" else "bfloat16"
+    monkeypatch.setattr("jpegdl.commands.train.native_precision", lambda _: getattr(torch, other))
+    words = ["train", name, "--data", flowers, "--out", out, "--epochs", 1, "--input-size", 16, "--device", "cpu"]
+    assert command(*words, "--baseline", trained) == 2
+    said = f"was trained in {found}, and this run would be in {other}; choose with --precision {found} or {other}"
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert command(*words, "--baseline", trained, "--precision", other) == 0
+    assert load_pair(out).card.history["jpegdl"][0].precision == other
+
+
 def test_the_list_of_recipes_needs_no_data(capsys):
     assert command("train", "--list") == 0
     printed = capsys.readouterr().out

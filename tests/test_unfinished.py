@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from jpegdl.analysis.results.runs import gather, limits
+from jpegdl.analysis.results.limits import limits
+from jpegdl.analysis.results.runs import gather
 from jpegdl.pairs.arms import load_arm
 from jpegdl.pairs.checkpoints import load_pair
 from jpegdl.pairs.classifier import ARMS, Arm
@@ -248,13 +249,10 @@ def test_seeds_that_are_no_run_are_refused_before_training(seeds, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_baseline_for_several_seeds_or_of_another_precision_is_refused_before_training(whole, tmp_path):
+def test_a_baseline_for_several_seeds_is_refused_before_training(whole, tmp_path):
     control = dataclasses.replace(PLAN, name="control", quantizer="clip")
     with pytest.raises(ValueError, match=re.escape("one network of one seed, got seeds [0, 1]; train each seed")):
         train(tmp_path / "pair", plan=control, seeds=(0, 1), baseline=whole)
-    said = "trained in float32, and this run would be in bfloat16; choose with --precision float32 or bfloat16"
-    with pytest.raises(ValueError, match=said):
-        train(tmp_path / "pair", plan=control, baseline=whole, precision=torch.bfloat16)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -262,11 +260,15 @@ def test_a_baseline_of_another_or_of_both_precisions_is_taken_on_request_and_the
     control = dataclasses.replace(PLAN, name="control", quantizer="clip")
     train(tmp_path / "moved", stop=("baseline", 1))
     train(tmp_path / "moved", precision=torch.bfloat16)  # the rest of it
+    settings.check_precision(whole, torch.float32)
     for source, precisions in ((whole, ["float32"] * 3), (tmp_path / "moved", ["float32", "bfloat16", "bfloat16"])):
+        found = " and ".join(sorted(set(precisions)))
+        said = f"trained in {found}, and this run would be in bfloat16; choose with --precision "
+        with pytest.raises(ValueError, match=said):
+            settings.check_precision(source, torch.bfloat16)
         out = tmp_path / f"control of {source.name}"
-        assert {
-            arm for _, arm, _ in train(out, plan=control, baseline=source, precision=torch.bfloat16, alike=False)
-        } == {"jpegdl"}
+        reported = train(out, plan=control, baseline=source, precision=torch.bfloat16)
+        assert {arm for _, arm, _ in reported} == {"jpegdl"}
         card = load_pair(out).card
         assert [epoch.precision for epoch in card.history["baseline"]] == precisions
         assert {epoch.precision for epoch in card.history["jpegdl"]} == {"bfloat16"}

@@ -17,7 +17,7 @@ from jpegdl.training.check import refuse_damaged
 from jpegdl.training.pair import Run, train_pair
 from jpegdl.training.precision import native_precision
 from jpegdl.training.readers import read_dataset
-from jpegdl.training.settings import work_folder
+from jpegdl.training.settings import check_precision, work_folder
 
 
 def add(commands: Commands) -> None:
@@ -73,6 +73,8 @@ def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
     if arguments.input_size is not None:
         recipe = replace(recipe, input_size=arguments.input_size)
     precision = native_precision(device) if arguments.precision == "auto" else getattr(torch, arguments.precision)
+    if arguments.baseline and arguments.precision == "auto":
+        check_precision(arguments.baseline, precision)
     dataset = read_dataset(recipe.dataset, arguments.data, download=arguments.download)
     if processes.rank() == 0 and not state.exists():
         refuse_damaged(dataset, checking())
@@ -86,7 +88,6 @@ def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
         working=progress.working,
         precision=precision,
         baseline=arguments.baseline,
-        alike=arguments.precision == "auto",
         weights=arguments.weights,
     )
     if processes.rank() == 0:

@@ -63,7 +63,6 @@ class Run:
     working: Working = lambda what, done: None  # told of other long work: what is done, to how many pictures so far
     precision: torch.dtype = torch.bfloat16  # of the networks in training; the layer computes in float32
     baseline: Path | None = None  # a pair, or an arm alone, whose baseline is taken instead of training one
-    alike: bool = True  # that baseline must have been trained in this precision
     weights: Path | None = None  # ImageNet weights for recipes that start from them, if no package has them
 
 
@@ -79,11 +78,12 @@ def train_pair(recipe: Recipe, dataset: Dataset, out: Path, run: Run) -> ModelPa
     """
     present = load_pair(out).card if out.exists() else None
     if present and (odd := differing(present, settings_of(recipe, dataset))):
-        raise ValueError(f"{out} is a pair with another {', '.join(odd)}; choose another --out, or remove it")
+        raise ValueError(
+            f"{out} is a pair with another {', '.join(odd)}; give the settings of that, or choose another --out"
+        )
     missing = [seed for seed in run.seeds if not present or seed not in present.seeds]
     work = work_folder(out)
-    precision = run.precision if run.alike else None
-    taken = run.baseline and missing and checked_baseline(run.baseline, recipe, dataset, run.seeds, precision)
+    taken = run.baseline and missing and checked_baseline(run.baseline, recipe, dataset, run.seeds)
     with ExitStack() as held:
         if processes.rank() == 0:
             begin(work, recipe, dataset, run.seeds)

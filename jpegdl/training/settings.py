@@ -114,10 +114,10 @@ def read_settings(work: Path) -> Settings:
 
 
 def checked_baseline(
-    source: Path, recipe: Recipe, dataset: Dataset, seeds: Sequence[int], precision: torch.dtype | None
+    source: Path, recipe: Recipe, dataset: Dataset, seeds: Sequence[int]
 ) -> tuple[ArmCard, Classifier]:
     """The baseline in the folder of a pair, or of an arm alone. Raises ValueError if it is not what this recipe would
-    train with its only seed, on these data and, if one is given, in this precision."""
+    train with its only seed, on these data."""
     if len(seeds) > 1:
         raise ValueError(f"--baseline is one network of one seed, got seeds {list(seeds)}; train each seed by itself")
     card, model = load_baseline(source)
@@ -126,13 +126,18 @@ def checked_baseline(
     odd += other_data(card, settings_of(recipe, dataset))
     if odd:
         raise ValueError(f"the baseline of {source.name} was trained with another {', '.join(odd)}; train one instead")
-    asked, found = str(precision).removeprefix("torch."), sorted({epoch.precision for epoch in card.history})
-    if precision is not None and found != [asked]:
+    return card, model
+
+
+def check_precision(source: Path, precision: torch.dtype) -> None:
+    """Raises ValueError if the baseline there was not trained in this precision alone."""
+    asked = str(precision).removeprefix("torch.")
+    found = sorted({epoch.precision for epoch in load_baseline(source)[0].history})
+    if found != [asked]:
         raise ValueError(
             f"the baseline of {source.name} was trained in {' and '.join(found)}, and this run would be in {asked}; "
             f"choose with --precision {' or '.join(dict.fromkeys([*found, asked]))}, or train a baseline"
         )
-    return card, model
 
 
 def place_baseline(work: Path, seed: int, card: ArmCard, model: Classifier) -> None:

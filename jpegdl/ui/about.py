@@ -4,8 +4,8 @@ import re
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
+from jpegdl.analysis.results.limits import precision_text
 from jpegdl.analysis.results.paper import PAPER
-from jpegdl.analysis.results.runs import precision_text
 from jpegdl.pairs.architectures import network_title
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import ARMS

@@ -6,12 +6,13 @@ from itertools import product
 
 from jpegdl.analysis.results.controls import controls_in_short
 from jpegdl.analysis.results.grid import RAW_BITS
+from jpegdl.analysis.results.limits import REPEATED, limits
 from jpegdl.analysis.results.map_numbers import MapTable
 from jpegdl.analysis.results.maps import answer
 from jpegdl.analysis.results.markdown import effect_text, format_p
 from jpegdl.analysis.results.paper import ATTACKS, MAPS
 from jpegdl.analysis.results.robustness import finding
-from jpegdl.analysis.results.runs import LEVEL, REPEATED, TrainedRun, ahead_of, gain, groups, limits, unpaired
+from jpegdl.analysis.results.runs import LEVEL, TrainedRun, ahead_of, gain, groups, unpaired
 from jpegdl.analysis.results.words import signed, standing
 
 UNKNOWN_BITS = "how the paper counted bits is not known"

@@ -19,17 +19,11 @@ from jpegdl.analysis.results.findings import (
     Share,
 )
 from jpegdl.analysis.results.grid import MEANINGS, files_text
+from jpegdl.analysis.results.limits import limits
 from jpegdl.analysis.results.maps import maps_findings
 from jpegdl.analysis.results.report import verdict
 from jpegdl.analysis.results.robustness import all_signs, finding, missing_checks
-from jpegdl.analysis.results.runs import (
-    TrainedRun,
-    gather,
-    limits,
-    meaning,
-    points,
-    unpaired,
-)
+from jpegdl.analysis.results.runs import TrainedRun, gather, meaning, points, unpaired
 from jpegdl.analysis.results.words import chance_text
 from jpegdl.pairs.architectures import network_title
 from jpegdl.pairs.card import PairCard

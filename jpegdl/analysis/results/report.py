@@ -5,19 +5,11 @@ from collections.abc import Iterable, Sequence
 from jpegdl.analysis.results.claims import claims_section
 from jpegdl.analysis.results.controls import control_text, controls_of, limit_text
 from jpegdl.analysis.results.grid import grid_section
+from jpegdl.analysis.results.limits import departures, precision_text
 from jpegdl.analysis.results.maps import maps_section
 from jpegdl.analysis.results.markdown import effect_text, format_p, share, table
 from jpegdl.analysis.results.robustness import robustness_section
-from jpegdl.analysis.results.runs import (
-    TrainedRun,
-    departures,
-    gain,
-    gather,
-    mean_and_deviation,
-    meaning,
-    points,
-    precision_text,
-)
+from jpegdl.analysis.results.runs import TrainedRun, gain, gather, mean_and_deviation, meaning, points
 from jpegdl.analysis.results.tables import controls_section, runs_section
 from jpegdl.analysis.results.words import chance_text, signed
 from jpegdl.pairs.card import PairCard

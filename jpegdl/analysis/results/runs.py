@@ -1,34 +1,28 @@
-"""Runs from cards: all seeds of one recipe, how far they can be compared, and what their differences amount to."""
+"""Runs from cards: all seeds of one recipe, which can be compared, and what their differences amount to."""
 
 import json
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import groupby
 from statistics import mean, stdev
-from typing import Any
 
 from jpegdl.analysis.results.paper import (
     CONTROLS,
-    DATA,
     FIRST_TABLES,
     METHODS,
     PAPER,
-    Figure,
     PaperFigure,
     difference_of,
     network_of,
 )
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.chances import fisher, t_test
-from jpegdl.pairs.classifier import ARMS, Arm
+from jpegdl.pairs.classifier import Arm
 from jpegdl.pairs.comparison import Comparison
-from jpegdl.pairs.facts import Epoch, Part
+from jpegdl.pairs.facts import Part
 from jpegdl.pairs.recipe import shared_settings
 from jpegdl.pairs.seeds import summary, with_seeds
 
 LEVEL = 0.05  # of every test on the page
-_NETWORKS = {part for name in PAPER for part in name.split("-")}
-FLAW, REPEATED = "a known flaw (see its section)", "trained again without it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +31,13 @@ class TrainedRun:
 
     card: PairCard  # with all seeds; tables, grid and attacks belong to its first
     shipped: bool  # its weights are stored
-    seeds: Mapping[int, Mapping[Part, Comparison]]  # seed -> set of pictures -> counts
     repeated: bool = False  # has a flaw, and another run of the same data, network and size does the same without
+
+    @property
+    def seeds(self) -> Mapping[int, Mapping[Part, Comparison]]:
+        """Seed -> set of pictures -> counts."""
+        others = {other.seed: other.results for other in self.card.other_seeds}
+        return {self.card.seed: self.card.results, **others}
 
     @property
     def recipe_name(self) -> str:
@@ -108,14 +107,14 @@ def gather(pairs: Iterable[PairCard], records: Iterable[PairCard] = ()) -> list[
     """
     runs: dict[str, TrainedRun] = {}
     for card, shipped in [*((card, True) for card in pairs), *((card, False) for card in records)]:
-        key = _key(card, card.results["test"].n)
+        key, run = _key(card), TrainedRun(card=card, shipped=shipped)
         if known := runs.get(key):
-            for seed, results in _seeds(card).items():
+            for seed, results in run.seeds.items():
                 if known.seeds.get(seed, results) != results:
                     raise ValueError(f"{card.name}: two cards hold other counts of seed {seed}; remove one of them")
-            more = [other for other in (summary(card), *card.other_seeds) if other.seed not in known.seeds]
-            card, shipped = with_seeds(known.card, more), known.shipped or shipped
-        runs[key] = TrainedRun(card=card, shipped=shipped, seeds=_seeds(card))
+            joined = with_seeds(known.card, [summary(card), *card.other_seeds])
+            run = TrainedRun(card=joined, shipped=known.shipped or shipped)
+        runs[key] = run
     sound = {_what(run) for run in runs.values() if not run.card.flaws}
     return [replace(run, repeated=bool(run.card.flaws) and _what(run) in sound) for run in runs.values()]
 
@@ -164,68 +163,6 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
     return mean(values), stdev(values)
 
 
-def departures(card: PairCard) -> list[str]:
-    """Settings in which the run differs from the recipe of its name, as 'epochs 20 instead of 240'."""
-    return [
-        f"{field.replace('_', ' ')} {_plain(getattr(card.recipe, field))} instead of {_plain(value)}"
-        for field, value in card.departures.items()
-    ]
-
-
-def precision_text(card: PairCard) -> str:
-    """In which precision the networks of all seeds were trained: "bfloat16", or which epochs and seeds ran how."""
-    arms = {arm: _precisions(card.history[arm]) for arm in ARMS}
-    first, second = arms.values()
-    own = first if first == second else f"baseline {first}; JPEG-DL {second}"
-    known = {epoch.precision for arm in ARMS for epoch in card.history[arm]}
-    others = [
-        f"seed {other.seed}: {' and '.join(other.precisions)}"
-        for other in card.other_seeds
-        if set(other.precisions) != known
-    ]
-    return f"{own} ({', '.join(others)})" if others else own
-
-
-def _precisions(epochs: Sequence[Epoch]) -> str:
-    """Of one arm, such as "bfloat16 to epoch 98, float32 to epoch 200"."""
-    spans = [(name, [*span][-1].number) for name, span in groupby(epochs, lambda epoch: epoch.precision)]
-    return spans[0][0] if len(spans) == 1 else ", ".join(f"{name} to epoch {last}" for name, last in spans)
-
-
-def limits(run: TrainedRun, figure: Figure | None = None) -> list[str]:
-    """Why a run is no full test of its cell of the paper's tables, or of a figure; empty if it is one.
-
-    A full test has the paper's data, network and first tables and its recipe without departures, with however many
-    seeds.
-    """
-    if figure is not None:
-        reasons = _others(run, figure.data, figure.networks)
-    elif run.figure is None:
-        reasons = _others(run, DATA, _NETWORKS) or ["not a cell of the paper's tables"]
-    else:
-        reasons = []
-    reasons += departures(run.card)
-    if len({_precisions(run.card.history[arm]) for arm in ARMS}) > 1:
-        reasons.append("the two networks trained in different precision")
-    if run.card.flaws:
-        reasons += [FLAW, REPEATED] if run.repeated else [FLAW]
-    return reasons
-
-
-def _others(run: TrainedRun, data: Container[str], networks: Container[str]) -> list[str]:
-    """In what a run differs from these data and networks, trained as the paper trains them."""
-    reasons = []
-    if run.dataset not in data:
-        reasons.append("other data")
-    if run.network not in networks:
-        reasons.append("other network")
-    if run.card.recipe.start != "scratch":
-        reasons.append("from ImageNet weights")
-    if run.difference in FIRST_TABLES:
-        reasons.append("other first tables")
-    return reasons
-
-
 def groups(runs: Iterable[TrainedRun]) -> list[list[TrainedRun]]:
     """Runs that may be compared with each other: same data, split, network, schedule, size and number of pictures."""
     found: dict[str, list[TrainedRun]] = {}
@@ -240,22 +177,11 @@ def meaning(run: TrainedRun) -> str:
     return known.get(run.difference, run.difference)
 
 
-def _seeds(card: PairCard) -> dict[int, Mapping[Part, Comparison]]:
-    found = {card.seed: card.results}
-    return found | {other.seed: other.results for other in card.other_seeds}
-
-
-def _key(card: PairCard, pictures: int) -> str:
-    return json.dumps([card.name, asdict(card.recipe), card.dataset.split, pictures], sort_keys=True)
+def _key(card: PairCard) -> str:
+    return json.dumps([card.name, asdict(card.recipe), card.dataset.split, card.results["test"].n], sort_keys=True)
 
 
 def _shared_key(run: TrainedRun) -> str:
     shared = shared_settings(run.card.recipe)
-    pictures = next(iter(run.test.values())).n
+    pictures = run.card.results["test"].n
     return json.dumps([run.network, shared, run.card.dataset.split, pictures], sort_keys=True)
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

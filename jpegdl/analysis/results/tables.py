@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 
+from jpegdl.analysis.results.limits import departures, limits
 from jpegdl.analysis.results.markdown import NOTHING, effect_text, format_p, share, table
 from jpegdl.analysis.results.paper import accuracy_text
 from jpegdl.analysis.results.runs import (
     TrainedRun,
     accuracies,
     ahead_of,
-    departures,
     gain,
     groups,
-    limits,
     mean_and_deviation,
     meaning,
     points,
