@@ -559,9 +559,16 @@ def test_on_a_phone_every_screen_fits_captions_are_as_wide_as_their_tables_and_c
     assert seen == [(False, True), (True, False), (True, True), (True, True)]
 
 
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [
+        ("flowers102-authors-resnet18", r"[+−]\d+\.\d: the index limit alone"),
+        ("flowers102-authors-efficientnet_lite0-mean_absolute", r"[+−]\d+\.\d ± \d+\.\d: 3 seeds"),
+    ],
+)
 @pytest.mark.parametrize("width", [1000, 1280, 1920])
-def test_the_number_of_a_control_is_shown_whole_beside_the_methods(open_page, width):
-    page = open_page("#pair=flowers102-authors-resnet18", size=(width, 900))
+def test_the_number_of_a_control_or_of_all_seeds_is_shown_whole_beside_the_methods(open_page, width, pair, said):
+    page = open_page(f"#pair={pair}", size=(width, 900))
     text, number, end = page.evaluate(
         """() => {
             const link = document.querySelector(".jx-v-points .jx-link:not(.jx-on-phone)");
@@ -572,7 +579,7 @@ def test_the_number_of_a_control_is_shown_whole_beside_the_methods(open_page, wi
             return [link.textContent, range.getBoundingClientRect().right, cell.right];
         }"""
     )
-    assert re.match(r"[+−]\d+\.\d: the index limit alone", text)
+    assert re.match(said, text)
     assert number <= end
 
 

@@ -1,6 +1,7 @@
 """Evidence as data: the numbers of the cards, controls only of the same baseline, attacks only with their checks."""
 
 import json
+import statistics
 from dataclasses import asdict, fields, is_dataclass, replace
 from html import unescape
 from pathlib import Path
@@ -183,6 +184,17 @@ def test_a_flaw_of_the_training_is_said_wherever_the_page_speaks_of_the_pair():
     assert flaw in evidence_screen(found, card.name)
     assert flaw in facts_of_test(found.runs[0])["sentences"]
     assert "Known flaw" not in about(run("cifar100-resnet32", AHEAD))
+
+
+def test_beside_the_difference_shown_stands_a_controls_or_that_of_all_seeds():
+    method, control = (run(f"flowers17-resnet18{end}", LEVEL) for end in ("", "-clip_only"))
+    alone, explained = (Evidence([method], more).runs[0] for more in ([], [control]))
+    assert facts_of_test(alone)["beside"] is None
+    assert facts_of_test(explained)["beside"].endswith(": the index limit alone")
+    seeds = [(10, 30), (30, 10), (20, 35)]  # +20, −20 and +15 pictures of N
+    found = facts_of_test(only_run(run("flowers17-resnet18", *seeds)))["beside"]
+    differences = [100 * pictures / N for pictures in (20, -20, 15)]
+    assert found == f"+{statistics.mean(differences):.1f} ± {statistics.stdev(differences):.1f}: 3 seeds"
 
 
 def test_what_imagenet_taught_both_networks_beforehand_is_said_in_page_and_report():

@@ -8,6 +8,7 @@ from typing import Any
 
 from jpegdl.analysis.results.evidence import Evidence
 from jpegdl.analysis.results.findings import Counted, MapNumber, Maps, RunEvidence
+from jpegdl.analysis.results.runs import mean_and_deviation
 from jpegdl.analysis.results.words import plain, signed, standing
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import load_records
@@ -88,7 +89,7 @@ def test_facts(run: RunEvidence) -> dict[str, Any]:
     """What the verdict says of a pair's test set on demand: intervals, chance, and what part the controls explain."""
     test = run.sets["test"]
     return {
-        "control": f"{signed(run.controls[0].counted.points)}: {run.controls[0].layer}" if run.controls else None,
+        "beside": _beside(run),
         "intervals": {
             arm: f"{share.low:.1f} to {share.high:.1f}"
             for arm, share in (("baseline", test.baseline), ("jpegdl", test.jpegdl))
@@ -99,6 +100,16 @@ def test_facts(run: RunEvidence) -> dict[str, Any]:
             if text
         ],
     }
+
+
+def _beside(run: RunEvidence) -> str | None:
+    """What belongs beside the difference of the networks shown: a control's, else that of all seeds, if there are."""
+    if run.controls:
+        return f"{signed(run.controls[0].counted.points)}: {run.controls[0].layer}"
+    if len(run.seeds) > 1:
+        mean, deviation = mean_and_deviation([counted.points for counted in run.seeds.values()])
+        return f"{signed(mean)} ± {deviation:.1f}: {len(run.seeds)} seeds"
+    return None
 
 
 __all__ = ["OUTCOMES", "evidence_screen", "gather_evidence", "test_facts"]

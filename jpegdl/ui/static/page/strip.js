@@ -58,7 +58,7 @@ export function createStrip() {
     cells.count.replaceChildren(TEXTS.testSet(count));
     for (const arm of ARMS)
       cells[`test-${arm}`].replaceChildren(mark(arm), element("b", {}, percent(right[arm] / count)), ` ${TEXTS.right}`);
-    const button = element("button", { type: "button", class: "jx-link", popovertarget: id }, pair.control ?? TEXTS.more);
+    const button = element("button", { type: "button", class: "jx-link", popovertarget: id }, pair.beside ?? TEXTS.more);
     const phone = element("button", { type: "button", class: "jx-link jx-on-phone", popovertarget: id }, TEXTS.testLink);
     const change = element("span", {}, element("b", {}, points((jpegdl - baseline) / count)), ` ${TEXTS.points} `);
     cells.points.replaceChildren(change, button, phone);
