@@ -31,6 +31,7 @@ from jpegdl.training.initial import initial_tables
 from jpegdl.training.loop import constrain, fit, make_optimizers
 from jpegdl.training.pair import Run, train_pair
 from jpegdl.training.readers import read_dataset
+from jpegdl.training.settings import begin, work_folder
 from tests.tiny import TINY, add_tiny, card, colour_of, noise_bytes, tables, write_flowers17
 
 CPU = torch.device("cpu")
@@ -545,7 +546,7 @@ def test_the_command_line_refuses_in_one_sentence(trained, flowers, tmp_path, ca
     train = ["train", "flowers17-resnet18", "--device", "cpu", "--data"]
     (tmp_path / ".new.training").mkdir()
     for arguments, sentence in (
-        ([*train, flowers, "--out", trained], "exists; pass --resume to add seeds to it, choose another --out"),
+        ([*train, flowers, "--out", trained], "is a pair with another architecture, "),
         ([*train, flowers, "--out", tmp_path / "new"], "holds an interrupted run; pass --resume"),
         ([*train, tmp_path / "nowhere", "--out", tmp_path / "other"], "is not a folder"),
         ([*train, flowers, "--out", tmp_path / "other", "--epochs", 0], "epochs must be positive, got 0"),
@@ -561,3 +562,55 @@ def test_the_command_line_refuses_in_one_sentence(trained, flowers, tmp_path, ca
         assert sentence in error
         assert error.startswith("error: ")
         assert error.count("\n") == 1
+
+
+def test_what_can_be_known_without_the_data_is_refused_before_they_are_read(
+    trained, flowers, tmp_path, monkeypatch, capsys
+):
+    """There are no data at all here, so whatever reads them first says so."""
+    name = "flowers17-resnet18"
+    monkeypatch.setitem(RECIPES, name, dataclasses.replace(RECIPES[name], architecture=TINY))
+    card = load_pair(trained).card
+    same = ["--epochs", card.recipe.epochs, "--input-size", card.input_size, "--seeds", card.seed]
+    other = ["--epochs", card.recipe.epochs + 1, "--input-size", card.input_size, "--seeds", card.seed]
+    note, full = tmp_path / "note.txt", tmp_path / "full"
+    note.write_text("mine", encoding="utf-8")
+    full.mkdir()
+    (full / "note.txt").write_text("mine", encoding="utf-8")
+    begun = tmp_path / "begun"
+    begin(work_folder(begun), RECIPES[name], read_dataset("flowers17", flowers))
+    precision = ["--precision", card.history["baseline"][0].precision]
+    new = tmp_path / "new"
+    for words, sentence in (
+        (["--out", trained, *same], "is a pair; pass --resume to add seeds to it, choose another --out, or remove it"),
+        (
+            ["--out", trained, *other, "--resume"],
+            "is a pair with another epochs, milestones; give the settings of that",
+        ),
+        (["--out", note, *same, "--resume"], "is a file, so it is no pair; choose another --out, or move it away"),
+        (["--out", full, *same, "--resume"], "is a folder without pair.json, so it is no pair; choose another --out"),
+        (["--out", begun, *same, "--resume"], "holds a run with another input_size, epochs"),
+        (["--out", new, "--baseline", full, *precision], "full/pair.json is missing"),
+        (
+            ["--out", new, *other, "--baseline", trained, *precision],
+            "was trained with another epochs, milestones; train one",
+        ),
+        (["--out", new, *same, "--seeds", 7, "--baseline", trained, *precision], "was trained with another seed"),
+        (["--out", new, *same, "--seeds", 0, 7, "--baseline", trained, *precision], "one network of one seed, got"),
+        (["--out", new, *same], "nowhere is not a folder"),
+    ):
+        assert command("train", name, "--device", "cpu", "--data", tmp_path / "nowhere", *words) == 2, words
+        error = capsys.readouterr().err
+        assert sentence in error, words
+        assert error.count("\n") == 1
+    assert command("train", name, "--data", tmp_path / "nowhere", "--out", trained, *same, "--resume") == 0
+    assert f"{trained} has seed {card.seed} already; nothing is left to train." in capsys.readouterr().out
+
+
+def test_a_pair_can_be_trained_into_a_folder_that_is_there_and_empty(tmp_path):
+    plan, dataset = recipe(epochs=1, milestones=()), small_dataset()
+    out = tmp_path / "pair"
+    out.mkdir()
+    trained = train_pair(plan, dataset, out, Run(seeds=[3], device=CPU, report=lambda *_: None))
+    assert load_pair(out).card == trained.card
+    assert [path.name for path in tmp_path.iterdir()] == ["pair"]

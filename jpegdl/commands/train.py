@@ -11,13 +11,14 @@ from jpegdl.analysis.results.report import verdict
 from jpegdl.commands.options import Commands, add_device, add_seeds, existing_file, known_recipe
 from jpegdl.commands.progress import Progress, checking
 from jpegdl.pairs.recipe import Recipe, with_epochs
+from jpegdl.pairs.seeds import seeds_text
 from jpegdl.training import processes
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.check import refuse_damaged
 from jpegdl.training.pair import Run, train_pair
 from jpegdl.training.precision import native_precision
 from jpegdl.training.readers import read_dataset
-from jpegdl.training.settings import check_precision, work_folder
+from jpegdl.training.settings import check_precision, check_run, work_folder
 
 
 def add(commands: Commands) -> None:
@@ -61,8 +62,6 @@ def _train(arguments: argparse.Namespace) -> None:
 def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
     out: Path = arguments.out
     state = work_folder(out)
-    if out.exists() and not arguments.resume:
-        raise ValueError(f"{out} exists; pass --resume to add seeds to it, choose another --out, or remove it")
     if processes.rank() == 0 and state.exists() and not arguments.resume:
         raise ValueError(f"{state} holds an interrupted run; pass --resume to continue it, or remove it")
     recipe: Recipe = arguments.recipe
@@ -75,6 +74,14 @@ def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
     precision = native_precision(device) if arguments.precision == "auto" else getattr(torch, arguments.precision)
     if arguments.baseline and arguments.precision == "auto":
         check_precision(arguments.baseline, precision)
+    if present := check_run(recipe, None, out, arguments.seeds, arguments.baseline):
+        if not arguments.resume:
+            raise ValueError(f"{out} is a pair; pass --resume to add seeds to it, choose another --out, or remove it")
+        if set(arguments.seeds) <= set(present.seeds) and not state.exists():
+            if processes.rank() == 0:
+                print(f"{out} has {seeds_text(arguments.seeds)} already; nothing is left to train.")
+                print(verdict(present))
+            return
     dataset = read_dataset(recipe.dataset, arguments.data, download=arguments.download)
     if processes.rank() == 0 and not state.exists():
         refuse_damaged(dataset, checking())

@@ -24,9 +24,13 @@ class Trained(Protocol):
 
 def differing(first: Trained, second: Trained) -> list[str]:
     """Names of what two runs do not share, for people; empty if nothing but the seed may differ."""
-    recipes = first.recipe, second.recipe
-    odd = [field.name for field in fields(Recipe) if len({getattr(recipe, field.name) for recipe in recipes}) > 1]
+    odd = other_recipe(first.recipe, second.recipe)
     return [*odd, *other_data(first, second), *["known flaw"] * (first.flaws != second.flaws)]
+
+
+def other_recipe(*recipes: Recipe) -> list[str]:
+    """The same of the recipes alone, whatever they were trained on."""
+    return [field.name for field in fields(Recipe) if len({getattr(recipe, field.name) for recipe in recipes}) > 1]
 
 
 def other_data(first: Trained, second: Trained) -> list[str]:

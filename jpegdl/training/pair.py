@@ -22,7 +22,7 @@ from jpegdl.pairs.evaluate import compare, logits
 from jpegdl.pairs.facts import Epoch, Part
 from jpegdl.pairs.proof import make_proof
 from jpegdl.pairs.recipe import Recipe
-from jpegdl.pairs.seeds import differing, summary, with_seeds
+from jpegdl.pairs.seeds import summary, with_seeds
 from jpegdl.pairs.storage import alone_in
 from jpegdl.training import processes
 from jpegdl.training.arms import baseline_arm, first_backbone, first_steps, jpegdl_arm
@@ -35,12 +35,12 @@ from jpegdl.training.pace import Outlook, measure_pace
 from jpegdl.training.settings import (
     arm_folder,
     begin,
-    checked_baseline,
+    check_run,
     epochs_left,
     forget_seeds,
+    load_baseline,
     place_baseline,
     seed_folder,
-    settings_of,
     state_file,
     work_folder,
 )
@@ -76,20 +76,15 @@ def train_pair(recipe: Recipe, dataset: Dataset, out: Path, run: Run) -> ModelPa
     anything is trained if either folder holds a run with other settings, or if the baseline that is to be taken is not
     what this recipe would train.
     """
-    present = load_pair(out).card if out.exists() else None
-    if present and (odd := differing(present, settings_of(recipe, dataset))):
-        raise ValueError(
-            f"{out} is a pair with another {', '.join(odd)}; give the settings of that, or choose another --out"
-        )
+    present = check_run(recipe, dataset, out, run.seeds, run.baseline)
     missing = [seed for seed in run.seeds if not present or seed not in present.seeds]
     work = work_folder(out)
-    taken = run.baseline and missing and checked_baseline(run.baseline, recipe, dataset, run.seeds)
     with ExitStack() as held:
         if processes.rank() == 0:
-            begin(work, recipe, dataset, run.seeds)
+            begin(work, recipe, dataset)
             held.enter_context(alone_in(work, busy=f"another program trains in {work}; wait for it, or stop it"))
-            if taken:
-                place_baseline(work, missing[0], *taken)
+            if run.baseline and missing:
+                place_baseline(work, missing[0], *load_baseline(run.baseline))
         processes.wait()
         _train_seeds(recipe, dataset, work, replace(run, seeds=missing))
         if processes.rank() == 0:

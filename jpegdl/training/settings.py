@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 
 from jpegdl.pairs.arms import ARM_CARD, load_arm, save_arm
-from jpegdl.pairs.card import ArmCard
-from jpegdl.pairs.checkpoints import load_pair
+from jpegdl.pairs.card import ArmCard, PairCard
+from jpegdl.pairs.checkpoints import CARD, load_pair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier
 from jpegdl.pairs.facts import DatasetFacts
 from jpegdl.pairs.reading import read
 from jpegdl.pairs.recipe import Recipe, shared_settings
-from jpegdl.pairs.seeds import differing, other_data
+from jpegdl.pairs.seeds import Trained, differing, other_data, other_recipe
 from jpegdl.pairs.storage import new_folder, write_file
 from jpegdl.training.data import Dataset
 from jpegdl.training.describe import baseline_of, dataset_facts
@@ -86,20 +86,52 @@ def _seed_of(path: Path) -> int | None:
     return int(found[1]) if found else None
 
 
-def begin(work: Path, recipe: Recipe, dataset: Dataset, seeds: Sequence[int]) -> None:
-    """Make the run's folder, or compare it. Raises ValueError for seeds that are none, and for another run's folder."""
+def check_run(
+    recipe: Recipe, dataset: Dataset | None, out: Path, seeds: Sequence[int], baseline: Path | None = None
+) -> PairCard | None:
+    """The card of the pair that is at `out` already; None where there is none yet.
+
+    Raises ValueError for what must not be trained there: seeds that are none, a place that holds something else, a pair
+    or an unfinished run of other settings, a baseline that this recipe would not train. Without `dataset`, which can
+    take minutes to read, its part of the settings is left out.
+    """
     if len(set(seeds)) < len(seeds) or not seeds or min(seeds) < 0:
         raise ValueError(f"seeds must be different whole numbers from 0, got {list(seeds)}")
-    settings = settings_of(recipe, dataset)
-    if not work.exists():
-        with new_folder(work) as staged:
-            write_file(staged / _FILE, json.dumps(asdict(settings), indent=1).encode())
-        return
-    if odd := differing(read_settings(work), settings):
+    present, work = _pair_at(out), work_folder(out)
+    if present and (odd := _other_than(present, recipe, dataset)):
+        raise ValueError(
+            f"{out} is a pair with another {', '.join(odd)}; give the settings of that, or choose another --out"
+        )
+    if work.exists() and (odd := _other_than(read_settings(work), recipe, dataset)):
         raise ValueError(
             f"{work} holds a run with another {', '.join(odd)}; resume it with the settings that it was started with, "
             "or choose another --out"
         )
+    if baseline and not (present and set(seeds) <= set(present.seeds)):
+        _check_baseline(baseline, recipe, dataset, seeds)
+    return present
+
+
+def _pair_at(out: Path) -> PairCard | None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    if not (out / CARD).is_file():
+        what = "a file" if out.is_file() else f"a folder without {CARD}"
+        raise ValueError(f"{out} is {what}, so it is no pair; choose another --out, or move it away")
+    return load_pair(out).card
+
+
+def _other_than(present: Trained, recipe: Recipe, dataset: Dataset | None) -> list[str]:
+    if dataset is None:
+        return other_recipe(present.recipe, recipe)
+    return differing(present, settings_of(recipe, dataset))
+
+
+def begin(work: Path, recipe: Recipe, dataset: Dataset) -> None:
+    """Make the run's folder, if it is not there."""
+    if not work.exists():
+        with new_folder(work) as staged:
+            write_file(staged / _FILE, json.dumps(asdict(settings_of(recipe, dataset)), indent=1).encode())
 
 
 def read_settings(work: Path) -> Settings:
@@ -113,20 +145,16 @@ def read_settings(work: Path) -> Settings:
     return settings
 
 
-def checked_baseline(
-    source: Path, recipe: Recipe, dataset: Dataset, seeds: Sequence[int]
-) -> tuple[ArmCard, Classifier]:
-    """The baseline in the folder of a pair, or of an arm alone. Raises ValueError if it is not what this recipe would
-    train with its only seed, on these data."""
+def _check_baseline(source: Path, recipe: Recipe, dataset: Dataset | None, seeds: Sequence[int]) -> None:
+    """Raises ValueError if the baseline there is not what this recipe would train with its only seed, on these data."""
     if len(seeds) > 1:
         raise ValueError(f"--baseline is one network of one seed, got seeds {list(seeds)}; train each seed by itself")
-    card, model = load_baseline(source)
+    card, _ = load_baseline(source)
     odd = [name for name, value in shared_settings(recipe).items() if value != getattr(card.recipe, name)]
     odd += ["seed"] * (card.seed != seeds[0])
-    odd += other_data(card, settings_of(recipe, dataset))
+    odd += other_data(card, settings_of(recipe, dataset)) if dataset else []
     if odd:
         raise ValueError(f"the baseline of {source.name} was trained with another {', '.join(odd)}; train one instead")
-    return card, model
 
 
 def check_precision(source: Path, precision: torch.dtype) -> None:
