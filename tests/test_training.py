@@ -587,8 +587,8 @@ def test_what_can_be_known_without_the_data_is_refused_before_they_are_read(
             ["--out", trained, *other, "--resume"],
             "is a pair with another epochs, milestones; give the settings of that",
         ),
-        (["--out", note, *same, "--resume"], "is a file, so it is no pair; choose another --out, or move it away"),
-        (["--out", full, *same, "--resume"], "is a folder without pair.json, so it is no pair; choose another --out"),
+        (["--out", note, *same, "--resume"], "is a file, so it is no pair; choose another folder, or move it away"),
+        (["--out", full, *same, "--resume"], "is a folder without pair.json, so it is no pair; choose another folder"),
         (["--out", begun, *same, "--resume"], "holds a run with another input_size, epochs"),
         (["--out", new, "--baseline", full, *precision], "full/pair.json is missing"),
         (

@@ -8,7 +8,7 @@ import torch
 
 from jpegdl.analysis.results.paper import PAPER, PaperFigure
 from jpegdl.commands.results import check_same, read_record, record_file
-from jpegdl.pairs.checkpoints import CARD, load_pair
+from jpegdl.pairs.checkpoints import CARD
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.recipe import Recipe
 from jpegdl.pairs.seeds import differing
@@ -16,7 +16,7 @@ from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.data import Dataset, evenly
 from jpegdl.training.pace import Outlook, measure_pace
 from jpegdl.training.readers import read_dataset
-from jpegdl.training.settings import Settings, settings_of
+from jpegdl.training.settings import Settings, pair_at, settings_of
 from jpegdl.training.sources import read_sources
 
 
@@ -101,9 +101,9 @@ def counted(run: Settings, records: Path, checkpoints: Path) -> set[int]:
 def trained(run: Settings, runs: Path) -> set[int]:
     """Seeds of the run that a pair in `runs` has. Raises ValueError if there is another one of its name."""
     folder = runs / run.recipe.name
-    if not folder.exists():
+    card = pair_at(folder)
+    if card is None:
         return set()
-    card = load_pair(folder).card
     check_same(folder, card, run)
     return set(card.seeds)
 

@@ -97,7 +97,7 @@ def check_run(
     """
     if len(set(seeds)) < len(seeds) or not seeds or min(seeds) < 0:
         raise ValueError(f"seeds must be different whole numbers from 0, got {list(seeds)}")
-    present, work = _pair_at(out), work_folder(out)
+    present, work = pair_at(out), work_folder(out)
     if present and (odd := _other_than(present, recipe, dataset)):
         raise ValueError(
             f"{out} is a pair with another {', '.join(odd)}; give the settings of that, or choose another --out"
@@ -112,12 +112,13 @@ def check_run(
     return present
 
 
-def _pair_at(out: Path) -> PairCard | None:
+def pair_at(out: Path) -> PairCard | None:
+    """The card of the pair in the folder; None if it is empty, or not there. Raises ValueError for anything else."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     if not (out / CARD).is_file():
         what = "a file" if out.is_file() else f"a folder without {CARD}"
-        raise ValueError(f"{out} is {what}, so it is no pair; choose another --out, or move it away")
+        raise ValueError(f"{out} is {what}, so it is no pair; choose another folder, or move it away")
     return load_pair(out).card
 
 
