@@ -11,7 +11,17 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Page,
+    Request,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 from jpegdl.server.uploads import NOT_A_PICTURE
 from tests.conftest import EXAMPLES
@@ -167,6 +177,23 @@ def go(page: Page, **state: Any) -> None:
     wait_for_result(page)
 
 
+def drop(page: Page, name: str, content: bytes, kind: str, way: str = "drop") -> None:
+    """Drop or paste a file somewhere on the page."""
+    page.evaluate(
+        """([name, data, kind, way]) => {
+            const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([bytes], name, { type: kind }));
+            const settings = { bubbles: true, cancelable: true };
+            const event = way === "drop"
+                ? new DragEvent("drop", { ...settings, dataTransfer: transfer })
+                : new ClipboardEvent("paste", { ...settings, clipboardData: transfer });
+            document.body.dispatchEvent(event);
+        }""",
+        [name, base64.b64encode(content).decode(), kind, way],
+    )
+
+
 def menu(page: Page, label: str):
     return page.locator("#jx-compare .jx-menu", has_text=label).locator("select")
 
@@ -281,20 +308,7 @@ def test_an_upload_is_compared_without_another_click_and_keeps_no_label_of_the_e
 @pytest.mark.parametrize("way", ["drop", "paste"])
 def test_a_picture_may_be_dropped_or_pasted_anywhere(open_page, way):
     page = open_page()
-    data = base64.b64encode((EXAMPLES / "nuthatch.jpg").read_bytes()).decode()
-    page.evaluate(
-        """([data, way]) => {
-            const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-            const transfer = new DataTransfer();
-            transfer.items.add(new File([bytes], "own.jpg", { type: "image/jpeg" }));
-            const settings = { bubbles: true, cancelable: true };
-            const event = way === "drop"
-                ? new DragEvent("drop", { ...settings, dataTransfer: transfer })
-                : new ClipboardEvent("paste", { ...settings, clipboardData: transfer });
-            document.body.dispatchEvent(event);
-        }""",
-        [data, way],
-    )
+    drop(page, "own.jpg", (EXAMPLES / "nuthatch.jpg").read_bytes(), "image/jpeg", way)
     expect(page.locator(".jx-caption")).to_have_text("own.jpg")
     wait_for_result(page)
 
@@ -314,14 +328,14 @@ def test_a_file_that_is_no_picture_is_refused_by_name_and_the_old_result_stays(o
     before, address = shown(page), page.url
     (tmp_path / "holiday.jpg").write_text("This is not a picture.\n" * 40, encoding="utf-8")
     choose_file(page, tmp_path / "holiday.jpg")
-    expect(page.locator(".jx-message")).to_contain_text("holiday.jpg was not accepted.")
-    expect(page.locator(".jx-message")).to_contain_text(NOT_A_PICTURE)
+    expect(page.locator(".jx-field .jx-message")).to_contain_text("holiday.jpg was not accepted.")
+    expect(page.locator(".jx-field .jx-message")).to_contain_text(NOT_A_PICTURE)
     wait_for_result(page)
     assert shown(page) == before
     assert page.url == address
     (tmp_path / "holiday.heic").write_bytes(b"x" * 99)
     choose_file(page, tmp_path / "holiday.heic")
-    expect(page.locator(".jx-message")).to_contain_text("holiday.heic was not accepted.")
+    expect(page.locator(".jx-field .jx-message")).to_contain_text("holiday.heic was not accepted.")
     assert shown(page) == before
 
 
@@ -332,7 +346,7 @@ def test_a_reload_loses_an_upload_and_says_so(open_page):
     wait_for_result(page)
     page.reload(wait_until="domcontentloaded")
     wait_for_result(page)
-    expect(page.locator(".jx-message")).to_contain_text("choose it again")
+    expect(page.locator(".jx-field .jx-message")).to_contain_text("choose it again")
 
 
 def test_a_busy_and_a_lost_server_are_told_in_words_and_one_tap_tries_again(open_page, tmp_path):
@@ -341,16 +355,16 @@ def test_a_busy_and_a_lost_server_are_told_in_words_and_one_tap_tries_again(open
     busy = json.dumps({"detail": "Many people ask now."})
     page.route("**/queue/join**", lambda route: route.fulfill(status=429, body=busy, content_type="application/json"))
     choose_file(page, tmp_path / "waves.png")
-    expect(page.locator(".jx-message")).to_contain_text("Many people ask now.")
+    expect(page.locator(".jx-field .jx-message")).to_contain_text("Many people ask now.")
     page.unroute("**/queue/join**")
     page.route("**/queue/join**", lambda route: route.abort())
-    page.locator(".jx-message button").click()
-    expect(page.locator(".jx-message")).to_contain_text("No answer from the server")
+    page.locator(".jx-field .jx-message button").click()
+    expect(page.locator(".jx-field .jx-message")).to_contain_text("No answer from the server")
     expect(page.locator(".jx-strip")).to_contain_text("Old result")
     page.unroute("**/queue/join**")
-    page.locator(".jx-message button").click()
+    page.locator(".jx-field .jx-message button").click()
     wait_for_result(page)
-    expect(page.locator(".jx-message")).to_be_hidden()
+    expect(page.locator(".jx-field .jx-message")).to_be_hidden()
     expect(page.locator(".jx-caption")).to_have_text("waves.png")
 
 
@@ -367,14 +381,14 @@ def test_a_place_in_the_queue_is_told_and_can_be_given_up(app, open_page):
         answers = [pool.submit(completed, visitor) for visitor in others]  # runs begin when somebody reads
         address = f"pair={pair['name']}&picture={keys[6]}&stage={stages[0]}&quantizer=all levels"
         page.evaluate("address => { location.hash = address; }", address)
-        expect(page.locator(".jx-message")).to_contain_text(re.compile("before yours|is next"))
+        expect(page.locator(".jx-field .jx-message")).to_contain_text(re.compile("before yours|is next"))
         page.get_by_role("button", name="Stop waiting").click()
-        expect(page.locator(".jx-message")).to_contain_text("The picture is kept")
+        expect(page.locator(".jx-field .jx-message")).to_contain_text("The picture is kept")
         expect(page.locator(".jx-strip")).to_contain_text("Old result")
         assert [answer.result() for answer in answers] == list(range(18))
     page.get_by_role("button", name="Try again").click()
     wait_for_result(page)
-    expect(page.locator(".jx-message")).to_be_hidden()
+    expect(page.locator(".jx-field .jx-message")).to_be_hidden()
 
 
 def completed(visitor: Visitor) -> int:
@@ -408,6 +422,134 @@ def test_a_question_given_up_while_its_answer_comes_asks_for_nothing_more(open_p
     )
     assert outcome == "given up"
     assert [address.rsplit("/", 1)[-1] for address in asked] == ["join"]
+
+
+def test_a_label_chosen_while_a_picture_is_sent_is_that_pictures_and_nothing_is_lost(open_page):
+    page = open_page()
+    caption = page.locator(".jx-caption").inner_text()
+    held: list[Route] = []
+    page.route("**/gradio_api/upload**", lambda route: held.append(route))
+    choose_file(page, EXAMPLES / "cat.jpg")
+    expect(page.locator(".jx-field .jx-message")).to_contain_text("Sending cat.jpg")
+    address = page.url
+    menu(page, "True label").select_option(index=3)
+    menu(page, "Stage").select_option(index=0)
+    stage = menu(page, "Stage").input_value()
+    expect(page.locator(".jx-v-title")).to_have_text("Sending cat.jpg …")
+    assert (page.url, page.locator(".jx-caption").inner_text()) == (address, caption)  # of what is still shown
+    held[0].continue_()
+    expect(page.locator(".jx-caption")).to_have_text("cat.jpg")
+    wait_for_result(page)
+    assert "picture=upload" in page.url
+    assert "true=2" in page.url
+    assert menu(page, "Stage").input_value() == stage
+    name = menu(page, "True label").locator("option").nth(3).inner_text()
+    expect(page.locator(".jx-v-label")).to_contain_text(name)
+
+
+def test_another_label_while_one_waits_keeps_the_place_in_the_queue(open_page, tmp_path):
+    smooth_picture(96, 90).save(tmp_path / "ripples.png")
+    page = open_page()
+    joined: list[Route] = []
+    page.route("**/queue/join**", lambda route: joined.append(route))
+    choose_file(page, tmp_path / "ripples.png")
+    expect(page.locator(".jx-v-title")).to_have_text("Computing ripples.png …")
+    page.wait_for_timeout(300)
+    menu(page, "True label").select_option(index=5)
+    page.wait_for_timeout(300)
+    expect(page.locator(".jx-v-title")).to_have_text("Computing ripples.png …")
+    assert len(joined) == 1
+    joined[0].continue_()
+    wait_for_result(page)
+    name = menu(page, "True label").locator("option").nth(5).inner_text()
+    expect(page.locator(".jx-v-label")).to_contain_text(name)
+
+
+def test_without_a_result_a_refusal_and_a_lost_server_say_neither_that_it_is_old_nor_that_it_is_coming(open_page):
+    page = open_page(before=WITHOUT_A_RESULT, complains_of="Failed to load resource")
+    expect(page.locator(".jxv-row-looks .jxv-words")).to_contain_text("Computing")
+    page.unroute("**/gradio_api/**/glance")
+    page.route("**/gradio_api/**/glance", lambda route: route.abort())
+    menu(page, "Stage").select_option(index=0)
+    message = page.locator(".jx-field .jx-message")
+    expect(message).to_contain_text("No answer from the server. The picture is kept.")
+    spent = json.dumps({"data": [{"refused": "Your share of GPU time is spent."}]})
+    answered = [page.locator(".jx-strip"), page.locator(".jxv-row-looks .jxv-words")]
+    for _ in range(2):
+        for place in answered:
+            expect(place).to_contain_text("No result yet")
+            expect(place).not_to_contain_text("Computing")
+        assert page.locator(".jx-busy, .jxv-table[aria-busy=true]").count() == 0
+        page.unroute("**/gradio_api/**/glance")
+        page.route("**/gradio_api/**/glance", lambda route: route.fulfill(body=spent, content_type="application/json"))
+        menu(page, "Stage").select_option(index=1)
+        expect(message).to_contain_text("Your share of GPU time is spent.")
+    assert "old" not in page.locator("#jx-compare").inner_text().lower()
+
+
+def test_a_picture_of_no_class_says_so_whatever_label_is_chosen_and_one_of_a_class_never(open_page):
+    page = open_page()
+    outside = next(one for one in facts(page)[0]["examples"] if one["true"] is None)
+    inside = facts(page)[0]["picked"][0]
+    for example, said in ((outside, True), (inside, False)):
+        go(page, picture=example["key"], true="none")
+        for label in (0, 4):
+            menu(page, "True label").select_option(index=label)
+            text = page.locator(".jx-caption").inner_text()
+            assert text.startswith(example["caption"])
+            assert ("none of this pair’s classes" in text) is said
+
+
+def test_an_address_of_a_pair_that_is_not_here_says_so_and_gives_no_picture_a_label(open_page):
+    page = open_page()
+    example = next(one for one in facts(page)[0]["examples"] if one["true"] is None)
+    message = page.locator(".jx-field .jx-message")
+    for wrong in ({"pair": "renamed", "true": 5}, {"true": ""}, {"true": 99999}):
+        go(page, picture=example["key"], **wrong)
+        expect(page.locator(".jx-caption")).to_contain_text(example["caption"])
+        expect(page.locator(".jx-v-label")).to_contain_text("not known")
+        if "pair" in wrong:
+            expect(message).to_contain_text("The pair of networks that this address names is not here")
+        else:
+            expect(message).to_be_hidden()
+
+
+def test_the_address_holds_an_explained_class_only_beside_its_own_picture_and_back_forgets_it(open_page):
+    page = open_page()
+    first = page.url
+    other = page.locator(".jxv-row-says [role=radio][aria-checked=false]").first
+    other.click()
+    explained = page.url
+    assert "view.class=" in explained
+    page.route("**/gradio_api/**/glance", lambda route: None)  # the next answer never comes
+    page.locator(".jx-tile[aria-checked=false]").first.click()
+    page.wait_for_function("document.querySelector('.jx-waits')")
+    assert "view.class" not in page.url
+    page.go_back()
+    wait_for_result(page)
+    assert page.url == explained
+    page.evaluate("address => { location.href = address; }", first)
+    wait_for_result(page)
+    assert page.url == first
+    checked = page.locator(".jxv-row-says [role=radio][aria-checked=true]").first
+    target = page.evaluate(
+        "window.gradio_config.components.find(({ props }) => props.elem_id === 'page').props.props.first"
+    )
+    assert checked.inner_text().startswith(facts(page)[0]["classes"][target["target"]])
+
+
+def test_what_a_visitor_chooses_while_a_link_is_computed_stays(open_page):
+    page = open_page()
+    held: list[Route] = []
+    page.route("**/gradio_api/**/glance", lambda route: held.append(route))
+    key = facts(page)[0]["examples"][0]["key"]
+    page.evaluate("address => { location.hash = address; }", f"picture={key}&view.drawing=overlay")
+    page.wait_for_function("document.querySelector('.jx-waits')")
+    page.get_by_label("Maps drawn as").first.select_option("smooth")
+    held[0].continue_()
+    wait_for_result(page)
+    assert page.get_by_label("Maps drawn as").first.input_value() == "smooth"
+    assert "view.drawing=smooth" in page.url
 
 
 # Everybody's page
@@ -650,3 +792,52 @@ def test_each_screen_says_what_it_is_of_and_files_can_be_taken_away(open_page):
     page.locator(".jx-outcome a").first.click()
     wait_for_result(page)
     expect(page.locator(".jx-v-agreement")).to_contain_text("Only JPEG-DL is right")
+
+
+@pytest.mark.parametrize("screen", SCREENS[1:])
+def test_a_pair_chosen_on_another_screen_is_what_that_screen_is_of(open_page, screen):
+    page = open_page(f"#screen={screen}")
+    place = page.locator(f"#jx-{screen}[aria-busy=false]")
+    place.wait_for()
+    before = place.inner_html()
+    other = facts(page)[2]
+    page.locator(".jx-of select").select_option(other["name"])
+    page.wait_for_function(
+        "([id, html]) => document.getElementById(id).innerHTML !== html", arg=[f"jx-{screen}", before]
+    )
+    place.wait_for()
+    assert f"pair={other['name']}" in page.url
+    there = place.inner_html()
+    page.locator(".jx-of select").select_option(facts(page)[0]["name"])
+    page.wait_for_function(
+        "([id, html]) => document.getElementById(id).innerHTML !== html", arg=[f"jx-{screen}", there]
+    )
+    assert page.locator(f"#jx-{screen}").inner_html().replace("\n", "")[:200] == before.replace("\n", "")[:200]
+
+
+def test_a_picture_dropped_on_another_screen_is_what_it_shows_and_a_refusal_is_read_there(open_page):
+    page = open_page("#screen=file")
+    page.locator("#jx-file .jx-files img").first.wait_for()
+    before = page.locator("#jx-file").inner_html()
+    drop(page, "own.jpg", (EXAMPLES / "nuthatch.jpg").read_bytes(), "image/jpeg")
+    page.wait_for_function("html => document.getElementById('jx-file').innerHTML !== html", arg=before)
+    page.locator("#jx-file[aria-busy=false] .jx-files img").first.wait_for()
+    assert "picture=upload" in page.url
+    own = page.locator("#jx-file").inner_html()
+    drop(page, "own.heic", b"x" * 99, "image/heic")
+    expect(page.locator(".jx-of .jx-message")).to_contain_text("own.heic was not accepted.")
+    assert page.locator("#jx-file").inner_html() == own
+
+
+def test_a_screen_that_could_not_be_loaded_is_asked_for_again(open_page):
+    page = open_page("#screen=tables", complains_of="Failed to load resource")
+    page.locator("#jx-tables table.jx-grid").first.wait_for()
+    names = [pair["name"] for pair in facts(page)]
+    page.route("**/gradio_api/run/screen", lambda route: route.abort())
+    page.locator(".jx-of select").select_option(names[1])
+    expect(page.locator("#jx-tables")).to_contain_text("This screen could not be loaded.")
+    page.unroute("**/gradio_api/run/screen")
+    for name in names[:2]:
+        page.locator(".jx-of select").select_option(name)
+        page.locator("#jx-tables[aria-busy=false] table.jx-grid").first.wait_for()
+        expect(page.locator("#jx-tables")).not_to_contain_text("could not be loaded")

@@ -69,7 +69,7 @@ def test_every_number_is_there_to_four_digits_and_all_of_it_is_json(pair, found)
     assert (sent["maps"]["rows"], sent["maps"]["columns"]) == (rows, columns)
     assert sent["maps"]["classes"] == list(found.classes)
     for arm in ARMS:
-        assert np.allclose(sent["probabilities"][arm], found.probabilities[arm], rtol=1e-3)
+        assert np.allclose(sent["probabilities"][arm], found.probabilities[arm], rtol=1e-8)
         assert sent["answers"][arm] == int(found.probabilities[arm].argmax())
         assert np.allclose(sent["maps"][arm], found.maps[arm].reshape(len(found.classes), -1), rtol=1e-3)
     assert set(sent["sentences"]["looks"]) == {str(number) for number in found.classes}

@@ -22,7 +22,8 @@ from jpegdl.ui.sentences import say_given, say_looks, say_says
 
 BUDGET = 138_000  # bytes of both pictures, so that a result stays under 200 kB as text
 
-_DIGITS = 4  # significant ones of probabilities and maps: more than any screen shows
+_DIGITS = 4  # significant ones of maps: more than any screen shows
+_FLOAT32_DIGITS = 9  # all that it has: the browser rounds probabilities that sentences here round, too
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ def result_payload(
         "size": len(answer.square),
         "crop": crop(*upright, pair.card.input_size, pair.card.short_side)._asdict(),
         "pictures": asdict(pictures),
-        "probabilities": {arm: short(answer.probabilities[arm]) for arm in ARMS},
-        "answers": answer.firsts,  # two classes may be alike in their first four digits
+        "probabilities": {arm: short(answer.probabilities[arm], _FLOAT32_DIGITS) for arm in ARMS},
+        "answers": answer.firsts,
         "maps": {
             "stage": answer.stage,
             "rows": rows,
@@ -163,10 +164,10 @@ def page_facts() -> dict[str, Any]:
     return {"colours": {name: colour_list(name) for name in ("heat", "difference", "jet")}}
 
 
-def short(values: ArrayLike) -> list[float]:
-    """The values in reading order with _DIGITS significant digits."""
+def short(values: ArrayLike, digits: int = _DIGITS) -> list[float]:
+    """The values in reading order with so many significant digits."""
     flat: NDArray[np.float64] = np.asarray(values, dtype=np.float64).ravel()
-    return [float(f"{value:.{_DIGITS}g}") for value in flat.tolist()]
+    return [float(f"{value:.{digits}g}") for value in flat.tolist()]
 
 
 __all__ = ["Pictures", "encode_pictures", "menu_names", "page_facts", "pair_facts", "result_payload"]

@@ -298,6 +298,23 @@ def test_an_old_result_is_visibly_old_and_stays_where_it_is(open_viewer):
     assert page.locator(".jxv-table").get_attribute("aria-busy") == "false"
 
 
+def test_a_result_that_is_not_coming_is_old_but_not_busy_and_before_the_first_one_the_words_say_what_is_going_on(
+    open_viewer,
+):
+    page = open_viewer(None)
+    words, busy = page.locator(".jxv-table .jxv-words"), ".jxv-table[aria-busy=true]"
+    page.evaluate("table.old('Computing Iris…')")
+    assert words.all_inner_texts() == ["Computing Iris…"] * 3
+    assert page.locator(busy).count() == 1
+    page.evaluate("table.old('No result yet', { isBusy: false })")
+    assert words.all_inner_texts() == ["No result yet"] * 3
+    assert page.locator(busy).count() == 0
+    assert page.evaluate(SHOW, [payload(), FACTS])
+    page.evaluate("table.old('Old result', { isBusy: false })")
+    assert all(text.startswith("old: ") for text in captions(page))
+    assert page.locator(busy).count() == 0
+
+
 def test_of_two_results_the_later_asked_for_is_shown(open_viewer):
     page = open_viewer(None)
     first, second = payload(size=224), payload(size=32)

@@ -16,21 +16,28 @@ export function addressOf({ state, options, defaults, screen }) {
   return `#${said}`;
 }
 
-/** {state, options, screen}: what an address says, as far as this page has it; anything else is left out. */
+const OF_A_PAIR = ["true", "stage", "view.class"]; // numbers and names that mean something else for another pair
+
+/**
+ * {state, options, screen, isElsewhere}: what an address says, as far as this page has it; anything else is left out.
+ * `isElsewhere`: it names a pair that is not here.
+ */
 export function readAddress(hash, facts) {
   const said = new URLSearchParams(hash.replace(/^#/, ""));
-  const pair = facts.pairs.find(({ name }) => name === said.get("pair")) ?? facts.pairs[0];
-  const state = { pair: pair?.name };
+  const named = facts.pairs.find(({ name }) => name === said.get("pair"));
+  const isElsewhere = said.has("pair") && !named;
+  if (isElsewhere) OF_A_PAIR.forEach((name) => said.delete(name));
+  const pair = named ?? facts.pairs[0];
+  const state = { pair: pair.name };
   if (said.has("picture")) state.picture = said.get("picture");
-  if (pair?.stages.includes(said.get("stage"))) state.stage = said.get("stage");
+  if (pair.stages.includes(said.get("stage"))) state.stage = said.get("stage");
   if (facts.quantizers.includes(said.get("quantizer"))) state.quantizer = said.get("quantizer");
-  if (said.has("true")) {
-    const index = Number(said.get("true"));
-    state.true = said.get("true") !== "none" && pair?.classes[index] !== undefined ? index : null;
-  }
+  const truth = said.get("true");
+  if (truth === "none") state.true = null;
+  else if (/^\d+$/.test(truth) && Number(truth) < pair.classes.length) state.true = Number(truth);
   const options = {};
   for (const [name, text] of said) if (name.startsWith("view.")) options[name.slice(5)] = valueOf(text);
-  return { state, options, screen: said.get("screen") ?? "compare" };
+  return { state, options, screen: said.get("screen") ?? "compare", isElsewhere };
 }
 
 const valueOf = (text) => ({ true: true, false: false })[text] ?? (/^\d+$/.test(text) ? Number(text) : text);

@@ -18,7 +18,17 @@ export function start(root, { facts: sent, first }, base) {
   }
 
   const server = connect(base);
-  const compare = createCompare({ facts, first, server, onState: write, onOptions: () => write({ replace: true }) });
+  const compare = createCompare({
+    facts,
+    first,
+    server,
+    onState(how) {
+      write(how);
+      screens.refresh();
+    },
+    onOptions: () => write({ replace: true }),
+    onSay: (said) => screens.say(said),
+  });
   const screens = createScreens({ server, compare, onOpen: write });
   const link = createLink(() => ({ address: shared(), isPrivate: compare.state.picture === "upload" }));
   const bar = element("header", { class: "jx-bar" }, heading, screens.nav, link.button);
@@ -46,8 +56,9 @@ export function start(root, { facts: sent, first }, base) {
   }
 
   async function read() {
-    const { state, options, screen } = readAddress(location.hash, facts);
-    const restored = compare.restore({ ...state, file: history.state?.file ?? null }, options);
+    const { state, options, screen, isElsewhere } = readAddress(location.hash, facts);
+    const note = isElsewhere ? TEXTS.notHere : null;
+    const restored = compare.restore({ ...state, file: history.state?.file ?? null }, options, note);
     screens.show(screen); // of the state that is restored from here on
     await restored;
   }

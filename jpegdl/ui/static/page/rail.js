@@ -2,15 +2,17 @@
 
 import { radioGroup } from "../viewer/choices.js";
 import { element } from "../viewer/dom.js";
+import { exampleOf } from "./asked.js";
 import { icon } from "./icons.js";
 import { menu } from "./menus.js";
+import { createMessage } from "./message.js";
 import { TEXTS } from "./texts.js";
 
 export function createRail({ facts, files, choose, draw }) {
   const pairs = menu({ label: TEXTS.pair, onChoose: (pair) => choose({ pair }) });
   pairs.fill(facts.pairs.map(({ name, short }) => [name, short]));
   const picture = createPicture();
-  const message = element("div", { class: "jx-message", role: "status" });
+  const message = createMessage();
   const trays = element("div", { class: "jx-trays" });
   const caption = element("p", { class: "jx-caption" });
   const remarks = element("ul", { class: "jx-remarks", hidden: true });
@@ -30,7 +32,7 @@ export function createRail({ facts, files, choose, draw }) {
       files.button(TEXTS.picture.camera, icon("camera"), { capture: true }),
       another,
     ),
-    message,
+    message.node,
   );
   const node = element("div", { class: "jx-rail" }, pairs.node, field, element("div", { class: "jx-offers" }, trays, caption, remarks));
 
@@ -61,35 +63,24 @@ export function createRail({ facts, files, choose, draw }) {
     );
   }
 
-  function render({ state, pair, result, caption: text, preview }) {
-    pairs.choose(state.pair);
+  /** `chosen` is the pair that the menu names. */
+  function render({ state, pair, chosen, result, caption: text, preview }) {
+    pairs.choose(chosen);
     if (offered !== pair) drawTrays(pair);
     groups.forEach((group) => group.render(state.picture));
     another.hidden = !pair.draws;
-    const isOutside = state.picture.startsWith("example:") && state.true === null;
+    const isOutside = exampleOf(pair, state.picture)?.true === null;
     caption.textContent = isOutside ? TEXTS.outside(text) : text;
     picture.render(preview, text, result?.crop);
     remarks.replaceChildren(...(result?.warnings ?? []).map((said) => element("li", {}, said)));
     remarks.hidden = !result?.warnings.length;
   }
 
-  /** A message under the picture; nothing takes it away. */
   function say(said) {
-    message.hidden = !said;
-    message.classList.toggle("jx-is-wrong", Boolean(said?.isWrong));
+    message.say(said);
     field.classList.toggle("jx-refused", Boolean(said?.isWrong));
-    if (!said) return message.replaceChildren();
-    const button = said.button
-      ? element("button", { type: "button", class: "jx-button", onclick: said.act }, said.button)
-      : null;
-    message.replaceChildren(
-      ...(said.title ? [element("b", {}, said.title), " "] : []),
-      element("span", {}, said.text),
-      ...(button ? [button] : []),
-    );
   }
 
-  say(null);
   return { node, render, say };
 }
 

@@ -26,7 +26,7 @@ export function createStrip() {
   );
 
   function render(state, pair, result) {
-    if (result) node.classList.remove("jx-waits", "jx-old");
+    if (result) node.classList.remove("jx-waits", "jx-busy", "jx-old");
     cells.title.replaceChildren(pair.title);
     cells.title.title = pair.title;
     const truth = state.true === null ? TEXTS.notKnown : pair.classes[state.true];
@@ -66,8 +66,9 @@ export function createStrip() {
   }
 
   /** Something is being computed, or has stopped being: what is shown is old. */
-  function wait(text, isOld) {
+  function wait(text, { isOld, isBusy = true }) {
     node.classList.add("jx-waits");
+    node.classList.toggle("jx-busy", isBusy);
     node.classList.toggle("jx-old", isOld);
     cells.title.replaceChildren(text);
   }

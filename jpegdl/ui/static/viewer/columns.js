@@ -40,8 +40,8 @@ export function createRow(row, state, act) {
     writeSentence(words, state, row);
     content.render();
   }
-  function clear() {
-    words.replaceChildren(texts.waiting);
+  function clear(text = texts.waiting) {
+    words.replaceChildren(text);
     delete words.dataset.sentence;
   }
   return { node, render, clear, draw: content.draw, release: content.release };

@@ -45,7 +45,7 @@ export async function loaded(result, facts, state) {
 
 /** The class to explain first: the one that was chosen, if the picture and the asked one are still the same. */
 export function firstClass(result, { result: before, options }) {
-  const same = before && ["pair", "picture"].every((name) => before.state[name] === result.state[name]);
+  const same = before && ["pair", "picture", "file"].every((name) => before.state[name] === result.state[name]);
   const kept = same && before.target === result.target && result.maps.classes.includes(options.class);
   return kept ? options.class : result.target;
 }

@@ -107,17 +107,18 @@ export function mountTable(root, { colours, texts = {} }) {
     stage.close();
     Object.assign(lookAway(state), { result: null, old: null });
     state.options.class = state.options.row = null;
+    table.setAttribute("aria-busy", "false");
     rows.forEach((row) => row.clear());
     root.classList.remove("jxv-old");
     root.classList.add("jxv-empty");
   }
 
-  /** What is shown belongs to an earlier question; `text` says what is being computed. */
-  function old(text) {
-    if (!state.result) return;
+  /** What is shown belongs to an earlier question; `text` says what is being computed, or that nothing is. */
+  function old(text, { isBusy = true } = {}) {
+    table.setAttribute("aria-busy", String(isBusy));
+    if (!state.result) return rows.forEach((row) => row.clear(text));
     state.old = text;
     root.classList.add("jxv-old");
-    table.setAttribute("aria-busy", "true");
     render();
   }
 
