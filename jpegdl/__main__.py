@@ -1,6 +1,7 @@
 """Command line: python -m jpegdl COMMAND; what there is says --help."""
 
 import argparse
+import io
 import os
 import sys
 
@@ -14,6 +15,9 @@ GROUPS = (train, pack, reproduce, evaluate, prove, attack, results, tables, comp
 
 
 def main() -> int:
+    for stream in (sys.stdout, sys.stderr):  # a pipe or a file of another encoding loses a sign, not the command
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     arguments = parser().parse_args()
     keep_freed_memory()
     # torch counts the machine's cores, a container may have fewer

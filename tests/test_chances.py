@@ -24,6 +24,7 @@ def test_mcnemars_exact_test_is_the_binomial_test_of_scipy(n, right):
 
 def test_without_a_picture_that_only_one_named_chance_explains_everything():
     assert mcnemar(0, 0) == 1
+    assert {mcnemar(count, count + 1) for count in range(3000)} == {1.0}  # exactly, or "always" becomes a number
 
 
 @pytest.mark.parametrize("one", SIZES)

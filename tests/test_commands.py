@@ -145,6 +145,15 @@ def test_train_names_a_damaged_test_picture_before_it_trains(tmp_path, capsys):
     assert not (tmp_path / ".pair.training").exists()
 
 
+def test_a_sentence_with_signs_that_an_encoding_lacks_ends_no_command():
+    pair = "flowers102-authors-efficientnet_lite0-mean_absolute"  # of three seeds, so its verdict has a minus
+    words = ["train", pair, "--data", "nowhere", "--out", f"checkpoints/{pair}", "--resume", "--seeds", "0"]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run([sys.executable, "-m", "jpegdl", *words], capture_output=True, cwd=ROOT, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"has seed 0 already; nothing is left to train." in done.stdout
+
+
 PAGES_TAKEN = """
 import ctypes, resource, sys
 import numpy as np

@@ -110,6 +110,17 @@ def test_a_packed_seed_goes_on_beside_the_pair_to_which_it_is_added(first, tmp_p
     assert load_pair(first).card.seeds == (3, 1)
 
 
+def test_the_commands_pack_and_unpack_bring_a_run_to_another_folder(tmp_path, capsys):
+    out, there, file = tmp_path / "here" / "pair", tmp_path / "there" / "pair", tmp_path / "run.zip"
+    train(out, stop=("jpegdl", 1))
+    assert command("pack", out, file) == 0
+    assert command("unpack", file, there) == 0
+    assert "go on with train --resume" in capsys.readouterr().out
+    assert [number for _, arm, number in train(there) if arm == "jpegdl"] == [1, 2, 3]
+    assert command("unpack", file, tmp_path / "here" / "pair") == 2
+    assert "holds a run; go on with it, or remove it first" in capsys.readouterr().err
+
+
 def test_a_finished_run_gives_its_seeds_to_a_pair_once_and_keeps_its_weights_out(runs, first, capsys):
     record = ["record", runs / "second" / "pair", "--to", first]
     for _ in range(2):  # the second time it says the same of the same seed

@@ -22,8 +22,9 @@ def wilson(right: int, n: int) -> tuple[float, float]:
 
 def mcnemar(only_one: int, only_other: int) -> float:
     """Exact McNemar test, two-sided: twice the smaller tail of Binomial(n, 1/2), at most 1."""
-    n = only_one + only_other
-    return min(1.0, 2 * float(bdtr(min(only_one, only_other), n, 0.5))) if n else 1.0
+    if abs(only_one - only_other) <= 1:
+        return 1.0  # exactly, which the sum of the tail misses by its rounding
+    return 2 * float(bdtr(min(only_one, only_other), only_one + only_other, 0.5))
 
 
 def fisher(right: tuple[int, int], n: tuple[int, int]) -> float:
