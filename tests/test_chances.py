@@ -1,11 +1,12 @@
 """Exact tests and intervals of counts, against scipy.stats."""
 
 import random
+from itertools import combinations
 
 import pytest
 from scipy import stats
 
-from jpegdl.pairs.chances import fisher, mcnemar, t_test, wilson
+from jpegdl.pairs.chances import fisher, holm, mcnemar, t_test, wilson
 
 SIZES = (1, 2, 7, 34, 250, 1389, 10_000)
 RANDOM = random.Random(0)
@@ -38,3 +39,16 @@ def test_fishers_exact_test_is_scipys(one, other):
 @pytest.mark.parametrize("values", [(0.1, 0.2, 0.4), (-3.0, -2.5), (1.5, -1.5, 0.2, 9.0), (5.0, 5.0, 5.1)])
 def test_the_t_test_of_seeds_is_scipys(values):
     assert t_test(values) == pytest.approx(stats.ttest_1samp(values, 0.0).pvalue, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "p_values", [[RANDOM.random() ** 4 for _ in range(n)] for n in (1, 2, 5, 8)] + [[0.01] * 4, [1.0, 0.0]]
+)
+def test_holms_correction_is_the_closed_test_of_bonferroni(p_values):
+    """Marcus et al. 1976: the largest p of all sub-families that hold the hypothesis, each corrected by Bonferroni."""
+    families = [family for size in range(1, len(p_values) + 1) for family in combinations(range(len(p_values)), size)]
+    closed = [
+        max(min(1.0, len(family) * min(p_values[j] for j in family)) for family in families if i in family)
+        for i in range(len(p_values))
+    ]
+    assert holm(p_values) == pytest.approx(closed)

@@ -113,6 +113,19 @@ def test_the_claim_is_answered_by_the_interval_of_the_share_unless_another_measu
     assert wanted in claim
 
 
+def test_an_earlier_stage_that_says_otherwise_stands_behind_the_answer():
+    """Columns are in the order of the network, the last stage at the end."""
+    for gain, said in ((-0.1, " At stage 4: less (share of the map in the box −"), (0.0, "")):
+        both_stages = replace(measured(0), arrays=dict(measured(0).arrays))
+        early = {name.replace(f"/{STAGE}/", "/stage 4/"): n for name, n in measured(gain).arrays.items()}
+        study = replace(both_stages, arrays={**early, **both_stages.arrays})
+        direction, sentence = answer(MapTable(study))
+        assert direction == 0
+        assert sentence.startswith(f"Maps of the true class at {STAGE}: ")
+        assert ("At stage 4" in sentence) == bool(said)
+        assert said in sentence
+
+
 def test_the_section_has_both_networks_blind_maps_curves_and_sizes():
     text = maps_section(measured(0.1))
     for said in ("noise", "a bump in the middle", "the picture's edges", "difference, of the true class", *SIZES):

@@ -574,6 +574,24 @@ def test_signs_of_hidden_gradients_are_listed_and_overrule_a_lead():
     assert "no sign of hidden gradients, which is not a proof" in results_markdown([robust(signs)])
 
 
+@pytest.mark.parametrize("weak", [(5, 40), (20, 24), (40, 5)])
+@pytest.mark.parametrize("strong", [(5, 40), (8, 24), (20, 24), (24, 8), (40, 5)])
+def test_with_the_networks_exchanged_the_verdict_on_robustness_is_the_opposite(weak, strong):
+    there, back = finding(outcome(weak, strong)), finding(outcome(weak[::-1], strong[::-1]))
+    assert there[0] == -back[0]
+
+
+def test_one_clear_row_of_many_is_no_verdict_unless_it_withstands_holms_correction():
+    rows = outcome((20, 24), (20, 24))
+    family = len(rows)
+    for only, decides in ((14, False), (8, True)):
+        p = mcnemar(30, only)
+        assert p < 0.05
+        assert (family * p < 0.05) is decides
+        one = [replace(r, attacked=counts(30, only, 100, both=13)) if r.attack.method == "square" else r for r in rows]
+        assert finding(one)[0] == (-1 if decides else 0)
+
+
 def test_signs_that_the_baseline_hides_its_gradients_overrule_a_loss():
     loss = outcome((40, 5), (40, 5))
     assert finding(loss)[0] == -1

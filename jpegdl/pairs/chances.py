@@ -35,6 +35,16 @@ def fisher(right: tuple[int, int], n: tuple[int, int]) -> float:
     return min(1.0, float(likely[likely <= likely[right[0] - first[0]] * (1 + _TIE)].sum()))
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction of a family of p values (Holm 1979), in their order: each at most 1."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, least = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = least
+    return adjusted
+
+
 def t_test(values: Sequence[float]) -> float:
     """Student's t test of a mean against 0, two-sided, of at least two values that are not all the same."""
     t = statistics.fmean(values) / (statistics.stdev(values) / math.sqrt(len(values)))
@@ -45,4 +55,4 @@ def _log_choose(n: int, k: np.ndarray) -> np.ndarray:
     return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
 
 
-__all__ = ["fisher", "mcnemar", "t_test", "wilson"]
+__all__ = ["fisher", "holm", "mcnemar", "t_test", "wilson"]

@@ -24,7 +24,11 @@ RULES = (
     "only by full tests with at least two seeds: what one seed shows, another training may not show again, however "
     "sure its pictures make it. A difference is clear if all seeds have the same sign and either each has "
     f"p < {LEVEL} or, with three seeds and more, a t test over their differences has; a clear difference in the other "
-    "direction counts just as much. A run with a known flaw decides no verdict once the same data and network were "
+    "direction counts just as much. Under attack a network is more robust if it has a clear lead under an attack "
+    "stronger than the paper's that is made on itself, is clearly behind in no row and shows no sign of hidden "
+    f"gradients; clear is p < {LEVEL} after Holm's correction over all rows of the pair, in either direction. Maps are "
+    "judged at the network's last stage; where an earlier one says otherwise, its numbers stand beside. A run with a "
+    "known flaw decides no verdict once the same data and network were "
     "trained without it. Seeds share their test pictures, so their counts are never added up. Where nothing differs, "
     "chance still makes about one run in twenty look clear."
 )

@@ -44,22 +44,34 @@ def maps_section(measured: Measured) -> str:
 def answer(maps: MapTable) -> tuple[int, str]:
     """Direction (1: JPEG-DL's maps lie more on the object, -1: less, 0: neither shown) and the numbers behind it.
 
-    Of the true class at the last stage. A direction needs the interval of the share's difference on one side of 0 and
-    no other measure of place clearly on the other side.
+    Of the true class at the last stage; what an earlier one says otherwise stands behind it. A direction needs the
+    interval of the share's difference on one side of 0 and no other measure of place clearly on the other side.
     """
     stage = maps.stages[-1]
-    differences = {name: maps.difference(name, stage, *both("true")) for name in _PLACE}
-    directions = {found.direction for found in differences.values()}
-    share = differences["share"].direction
-    direction = share if -share not in directions else 0
-    units = {name: " points" if name in _PERCENT else "" for name in differences}
-    listed = ", ".join(f"{MEASURES[n]} {_shown(n, found, sign=True)}{units[n]}" for n, found in differences.items())
+    direction, listed = _place(maps, stage)
+    n = maps.difference("share", stage, *both("true")).n
     middle = maps.difference("share", stage, "jpegdl true", "centre")
     blind = {1: "more", -1: "less", 0: "neither more nor less"}[middle.direction]
-    said = {1: "more", -1: "less", 0: "not clearly more or less"}[direction]
-    return direction, (
-        f"Maps of the true class at {stage}: JPEG-DL's lie {said} on the object than the baseline's ({listed}; "
-        f"n = {differences['share'].n}), and {blind} than a bump in the middle of the picture."
+    said = {1: "more", -1: "less", 0: "not clearly more or less"}
+    sentence = (
+        f"Maps of the true class at {stage}: JPEG-DL's lie {said[direction]} on the object than the baseline's "
+        f"({listed}; n = {n}), and {blind} than a bump in the middle of the picture."
+    )
+    for earlier in maps.stages[-2::-1]:
+        there, numbers = _place(maps, earlier)
+        if there != direction:
+            sentence += f" At {earlier}: {said[there]} ({numbers})."
+    return direction, sentence
+
+
+def _place(maps: MapTable, stage: str) -> tuple[int, str]:
+    """Direction of JPEG-DL's maps of the true class against the baseline's at a stage, and the numbers."""
+    differences = {name: maps.difference(name, stage, *both("true")) for name in _PLACE}
+    share = differences["share"].direction
+    direction = share if -share not in {found.direction for found in differences.values()} else 0
+    units = {name: " points" if name in _PERCENT else "" for name in differences}
+    return direction, ", ".join(
+        f"{MEASURES[n]} {_shown(n, found, sign=True)}{units[n]}" for n, found in differences.items()
     )
 
 

@@ -6,6 +6,7 @@ from jpegdl.analysis.masking import masking_signs
 from jpegdl.analysis.results.markdown import format_p, share, table
 from jpegdl.analysis.results.runs import LEVEL, points
 from jpegdl.analysis.results.words import signed
+from jpegdl.pairs.chances import holm
 from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.measured import Attack, RobustAccuracy
 
@@ -28,16 +29,17 @@ def missing_checks(rows: Sequence[RobustAccuracy]) -> list[str]:
 def finding(rows: Sequence[RobustAccuracy]) -> tuple[int, str]:
     """Direction (1: more robust, -1: less, 0: neither shown) and a sentence with the counts behind it.
 
-    The stronger attacks decide. More robust needs a clear lead (p < LEVEL) under one of the paper's attacks and under
-    every stronger one that is not transferred, no clear loss and no sign that JPEG-DL hides gradients. Less robust is a
-    clear loss and no lead, under the stronger attacks or under all, and no sign that the baseline hides its own.
-    Without every required attack nothing is judged.
+    One rule for both: a network is more robust than the other if it has a clear lead under a stronger attack than the
+    paper's that is made on itself, is nowhere clearly behind, and shows no sign of hidden gradients. Clear is p < LEVEL
+    by McNemar's test after Holm's correction over all rows of the pair, so that a row of thirty is no verdict by
+    chance. Without every required attack nothing is judged.
     """
     if missing := missing_checks(rows):
         return 0, f"not judged, since these were not run: {'; '.join(missing)}"
-    paper = [_clear(row) for row in rows if is_papers(row.attack)]
-    stronger = [_clear(row) for row in rows if not is_papers(row.attack)]
-    own = [_clear(row) for row in rows if not is_papers(row.attack) and not row.attack.transferred]
+    clear = _clear(rows)
+    paper = [sign for row, sign in zip(rows, clear, strict=True) if is_papers(row.attack)]
+    stronger = [sign for row, sign in zip(rows, clear, strict=True) if not is_papers(row.attack)]
+    own = [s for row, s in zip(rows, clear, strict=True) if not is_papers(row.attack) and not row.attack.transferred]
     signs = {arm: len(masking_signs(rows, arm)) for arm in ARMS}
     text = (
         f"under the paper's attacks JPEG-DL is clearly ahead in {paper.count(1)} of {len(paper)} rows and clearly "
@@ -46,9 +48,9 @@ def finding(rows: Sequence[RobustAccuracy]) -> tuple[int, str]:
     )
     text += f", and {signs['baseline']} in the baseline" if signs["baseline"] else ""
     text += f"; {_pictures(rows)}"
-    if any(-1 in part and 1 not in part for part in (stronger, stronger + paper)):
-        return -1 if not signs["baseline"] else 0, text
-    return int(set(own) == {1} and 1 in paper and -1 not in stronger + paper and not signs["jpegdl"]), text
+    leads = {1: signs["jpegdl"], -1: signs["baseline"]}
+    shown = [lead for lead, hides in leads.items() if lead in own and -lead not in clear and not hides]
+    return (shown[0] if shown else 0), text
 
 
 def all_signs(rows: Sequence[RobustAccuracy]) -> list[str]:
@@ -118,9 +120,11 @@ def _pictures(rows: Sequence[RobustAccuracy]) -> str:
     return f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
 
 
-def _clear(row: RobustAccuracy) -> int:
-    ahead = points(row.attacked)
-    return ((ahead > 0) - (ahead < 0)) if row.attacked.p_value < LEVEL else 0
+def _clear(rows: Sequence[RobustAccuracy]) -> list[int]:
+    """1 or -1 for each row in which JPEG-DL is clearly ahead or behind, after Holm's correction over all of them."""
+    ahead = [points(row.attacked) for row in rows]
+    adjusted = holm([row.attacked.p_value for row in rows])
+    return [((x > 0) - (x < 0)) if p < LEVEL else 0 for x, p in zip(ahead, adjusted, strict=True)]
 
 
 def _own(attack: Attack, backward: str) -> bool:
