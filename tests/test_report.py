@@ -21,7 +21,7 @@ from jpegdl.analysis.results.runs import Effect, gather
 from jpegdl.analysis.suites import paper_suite, strong_suite
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import ARMS, Arm
-from jpegdl.pairs.facts import Precision
+from jpegdl.pairs.facts import RESIZED_COPY, Precision
 from jpegdl.pairs.measured import FORMS
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.ui.about import about
@@ -263,8 +263,30 @@ def test_a_flawed_run_decides_no_verdict_once_it_was_repeated_without_the_flaw()
         ([again, flawed, other], "no clear difference"),
     ):
         assert verdict_of(results_markdown(cards), FINE) == f"{expected}, without a full test"
-    assert "a known flaw (see its section); trained again without it" in results_markdown([flawed, again])
+    assert f"a known flaw (see its section); trained again without it as {again.name}" in results_markdown(
+        [flawed, again]
+    )
     assert "trained again" not in results_markdown([flawed, other])
+
+
+def test_a_cell_trained_on_a_copy_of_its_data_or_partly_in_another_precision_is_no_full_test():
+    cell = run("pets-resnet18", AHEAD, AHEAD)
+    assert verdict_of(results_markdown([cell]), FINE) == "supported (full tests: 1 of 10 cells)"
+    copied = replace(cell, dataset=replace(cell.dataset, title=f"Pets, {RESIZED_COPY}"))
+    mixed = replace(cell.other_seeds[0], precisions=("bfloat16", "float32"))
+    for odd, reason in (
+        (copied, "512 px re-encoded copy of the data"),
+        (replace(cell, other_seeds=(mixed,)), "seed 1 trained in more than one precision"),
+    ):
+        page = results_markdown([odd])
+        assert verdict_of(page, FINE) == "in the claimed direction, without a full test"
+        assert f"({reason})" in page
+
+
+def test_other_bits_stand_beside_other_first_tables():
+    pages = {end: results_markdown([run(f"pets-efficientnet_lite0-{end}", LEVEL)]) for end in ("ones", "mean_absolute")}
+    assert "other first tables; indices of 11 bits instead of 8" in pages["mean_absolute"]
+    assert "indices of" not in pages["ones"]
 
 
 def test_without_runs_nothing_was_tested():
@@ -391,6 +413,21 @@ def test_controls_stand_in_one_table_with_the_method_and_what_they_imply_in_coun
     assert "its network and the method's cannot be told apart" in text
     assert text.count("how far two trainings differ by chance") == 1
     assert "trained apart with equal settings, name between 285 and 289 of 340 pictures" in text
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_baselines_that_trained_in_different_precision_are_not_called_equal(seed):
+    """Whether the seed's weights are stored, so that its epochs are known, or only its counts."""
+    one, other = run("flowers17-resnet18", (7, 29), (5, 20)), run("flowers17-resnet18-noop", (8, 29), (6, 20))
+    if seed:
+        other = replace(other, other_seeds=(replace(other.other_seeds[0], precisions=("bfloat16",)),))
+    else:
+        other_way = tuple(replace(epoch, precision="bfloat16") for epoch in other.history["baseline"])
+        other = replace(other, history={**other.history, "baseline": other_way})
+    text = section(results_markdown([one, other]), "## Controls")
+    for number in (0, 1):
+        (line,) = [line for line in text.splitlines() if line.startswith(f"- Seed {number}: the rows' baselines")]
+        assert ("but in different precision (bfloat16, float32), name" in line) == (number == seed)
 
 
 def test_a_claim_of_accuracy_says_what_controls_over_the_same_baseline_have():

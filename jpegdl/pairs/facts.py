@@ -12,6 +12,7 @@ from jpegdl.pairs.reading import Range
 Part = Literal["test", "validation"]  # of the data set, on which right answers are counted
 PARTS: tuple[Part, Part] = ("test", "validation")
 Precision = Literal["bfloat16", "float32"]
+RESIZED_COPY = "512 px re-encoded copy"  # end of a data set's title whose pictures are not the originals
 Share = Annotated[float, Range(0, 1)]
 Step = Annotated[float, Range(MIN_STEP * (1 - 1e-6), MAX_STEP)]  # float32's 1e-5 is a little less
 Tables = tuple[tuple[tuple[tuple[Step, ...], ...], ...], ...]  # (rounds, 2, 8, 8); (1, channels, 8, 8) inside a network

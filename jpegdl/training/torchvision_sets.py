@@ -6,6 +6,7 @@ from typing import Any
 
 from torchvision.datasets import CIFAR100, Flowers102, Imagenette, OxfordIIITPet
 
+from jpegdl.pairs.facts import RESIZED_COPY
 from jpegdl.pairs.pictures import Picture, Unreadable, read_picture
 from jpegdl.training.data import Dataset, Examples, to_examples
 from jpegdl.training.packs import cifar_packs
@@ -102,7 +103,7 @@ def pets(folder: Path) -> Dataset:
     train, validation = with_validation(everything)
     copied = all(_size(picture) == (512, 512) for picture in test.pictures[:50])
     return Dataset(
-        title="Oxford-IIIT Pet" + (", 512 px re-encoded copy" if copied else ""),
+        title="Oxford-IIIT Pet" + (f", {RESIZED_COPY}" if copied else ""),
         source="Parkhi et al. 2012" + ("; pictures squashed to 512 × 512 pixels and compressed anew" if copied else ""),
         licence="CC BY-SA 4.0; no picture of it is distributed here",
         split=f"official; {TENTH}",

@@ -8,10 +8,11 @@ from jpegdl.analysis.results.paper import DATA, FIRST_TABLES, PAPER, Figure
 from jpegdl.analysis.results.runs import TrainedRun
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.classifier import ARMS
-from jpegdl.pairs.facts import Epoch
+from jpegdl.pairs.facts import RESIZED_COPY, Epoch
 
 _NETWORKS = {part for name in PAPER for part in name.split("-")}
-FLAW, REPEATED = "a known flaw (see its section)", "trained again without it"
+FLAW, REPEATED = "a known flaw (see its section)", "trained again without it as "
+BITS = 8  # of the indices of every recipe that has variations of its first tables
 
 
 def departures(card: PairCard) -> list[str]:
@@ -57,8 +58,15 @@ def limits(run: TrainedRun, figure: Figure | None = None) -> list[str]:
     reasons += departures(run.card)
     if len({_precisions(run.card.history[arm]) for arm in ARMS}) > 1:
         reasons.append("the two networks trained in different precision")
+    reasons += [
+        f"seed {other.seed} trained in more than one precision"
+        for other in run.card.other_seeds
+        if len(other.precisions) > 1
+    ]
+    if run.card.dataset.title.endswith(RESIZED_COPY):
+        reasons.append(f"{RESIZED_COPY} of the data")
     if run.card.flaws:
-        reasons += [FLAW, REPEATED] if run.repeated else [FLAW]
+        reasons += [FLAW, REPEATED + run.repeated] if run.repeated else [FLAW]
     return reasons
 
 
@@ -73,6 +81,8 @@ def _others(run: TrainedRun, data: Container[str], networks: Container[str]) -> 
         reasons.append("from ImageNet weights")
     if run.difference in FIRST_TABLES:
         reasons.append("other first tables")
+        if run.card.recipe.bits != BITS:
+            reasons.append(f"indices of {run.card.recipe.bits} bits instead of {BITS}")
     return reasons
 
 

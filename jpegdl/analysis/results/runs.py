@@ -31,7 +31,7 @@ class TrainedRun:
 
     card: PairCard  # with all seeds; tables, grid and attacks belong to its first
     shipped: bool  # its weights are stored
-    repeated: bool = False  # has a flaw, and another run of the same data, network and size does the same without
+    repeated: str = ""  # name of a run without its flaw that tries the same: data, network, size, whole method or not
 
     @property
     def seeds(self) -> Mapping[int, Mapping[Part, Comparison]]:
@@ -115,8 +115,8 @@ def gather(pairs: Iterable[PairCard], records: Iterable[PairCard] = ()) -> list[
             joined = with_seeds(known.card, [summary(card), *card.other_seeds])
             run = TrainedRun(card=joined, shipped=known.shipped or shipped)
         runs[key] = run
-    sound = {_what(run) for run in runs.values() if not run.card.flaws}
-    return [replace(run, repeated=bool(run.card.flaws) and _what(run) in sound) for run in runs.values()]
+    sound = {_what(run): run.card.name for run in runs.values() if not run.card.flaws}
+    return [replace(run, repeated=sound.get(_what(run), "")) if run.card.flaws else run for run in runs.values()]
 
 
 def _what(run: TrainedRun) -> tuple[str, str, int, str]:

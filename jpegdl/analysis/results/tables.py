@@ -141,8 +141,23 @@ def _baselines(group: Sequence[TrainedRun], seed: int) -> str:
     if len(right) == 1:
         return f"- Seed {seed}: the baselines of all rows name {right[0]} of {counts[0].n} pictures.\n"
     return (
-        f"- Seed {seed}: the rows' baselines, trained apart with equal settings, name between {right[0]} and "
+        f"- Seed {seed}: the rows' baselines, trained apart with equal settings{_precision(group, seed)}, name between "
+        f"{right[0]} and "
         f"{right[-1]} of {counts[0].n} pictures.\n"
+    )
+
+
+def _precision(group: Sequence[TrainedRun], seed: int) -> str:
+    """That the settings were not equal in all: as far as cards tell, in which precision they trained."""
+    ran = {
+        tuple(sorted({epoch.precision for epoch in run.card.history["baseline"]}))
+        if run.card.seed == seed
+        else next(other.precisions for other in run.card.other_seeds if other.seed == seed)
+        for run in group
+        if seed in run.seeds
+    }
+    return (
+        "" if len(ran) == 1 else f" but in different precision ({', '.join(' and '.join(one) for one in sorted(ran))})"
     )
 
 
