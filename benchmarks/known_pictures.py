@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from benchmarks.second_evaluation import opened
 from jpegdl.pairs.card import PairCard, card_from_json
 from jpegdl.pairs.checkpoints import CARD
-from jpegdl.training.readers import read_dataset
+from jpegdl.training.settings import dataset_of
 from jpegdl.ui.trays import ASSETS, offered
 
 SIDE = 24  # cells of a miniature
@@ -65,7 +65,7 @@ def views(card: PairCard) -> dict[str, list[Image.Image]]:
 def nearest_pictures(folder: Path, data: Path) -> list[Nearest]:
     """For each example of the pair in `folder` the nearest picture of its data set in the folder `data`."""
     card = card_from_json((folder / CARD).read_text(encoding="utf-8"))
-    dataset = read_dataset(card.dataset.name, data)
+    dataset = dataset_of(card, data)
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     places = [(name, index) for name, part in parts.items() for index in range(len(part))]
     pictures = [item for part in parts.values() for item in part.pictures]

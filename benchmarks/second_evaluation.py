@@ -25,7 +25,7 @@ from jpegdl.pairs.architectures import architecture
 from jpegdl.pairs.card import PairCard, card_from_json
 from jpegdl.pairs.checkpoints import CARD
 from jpegdl.pairs.pictures import Member, Picture
-from jpegdl.training.readers import read_dataset
+from jpegdl.training.settings import dataset_of
 
 ARMS = ("baseline", "jpegdl")
 ALLOWED = 2e-3  # share of the test pictures
@@ -55,7 +55,7 @@ def second_evaluation(folder: Path, data: Path) -> list[Count]:
             f"{folder.name} has another layer than five levels at the input in one round; choose another pair"
         )
     networks = {arm: plain_network(card, load_file(folder / f"{arm}.safetensors")) for arm in ARMS}
-    test = read_dataset(card.dataset.name, data).test
+    test = dataset_of(card, data).test
     right = dict.fromkeys(ARMS, 0)
     for start in range(0, len(test), BATCH):
         labels = torch.tensor(test.labels[start : start + BATCH])

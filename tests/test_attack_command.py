@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jpegdl.analysis import robustness
 from jpegdl.commands import attack as command
 from jpegdl.commands import progress
+from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import CheckpointError, change_card, load_pair
 from jpegdl.pairs.measured import RobustAccuracy
 from jpegdl.pairs.pictures import read_picture
@@ -29,7 +31,7 @@ def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_pair(tmp_path / "pair")
     pictures = noise_bytes(12, 18).permute(0, 2, 3, 1).numpy()
     test = to_examples((picture, number % 5) for number, picture in enumerate(pictures))
-    monkeypatch.setattr(command, "read_dataset", lambda name, folder: Namespace(test=test))
+    monkeypatch.setattr(command, "dataset_of", lambda card, folder: Namespace(test=test))
     return tmp_path / "pair"
 
 
@@ -86,6 +88,25 @@ def test_an_attack_says_how_long_it_takes_and_once_a_minute_where_it_stands(pair
     ]
     attack(pair, *FULL, "--only", "pgd-paper", "--limit", 12)
     assert "At most" not in capsys.readouterr().out
+
+
+def test_what_is_done_is_shown_and_what_cannot_be_done_refused_without_reading_the_data(pair, monkeypatch, capsys):
+    def unread(card: PairCard, folder: Path) -> None:
+        raise AssertionError("the data were read")
+
+    def without(name: str) -> None:
+        raise ValueError("ART is missing")
+
+    attack(pair, *FULL, "--limit", 6)
+    done = capsys.readouterr().out
+    monkeypatch.setattr(command, "dataset_of", unread)
+    monkeypatch.setattr(robustness, "art_modules", lambda: without("art"))
+    attack(pair, *FULL, "--limit", 6)
+    again = capsys.readouterr().out
+    assert again.startswith("7 of 7 attacks are in the card already\n")
+    assert done.endswith(again.partition("\n")[2])
+    with pytest.raises(ValueError, match="ART is missing"):
+        attack(pair, *FULL, "--limit", 7, "--again")
 
 
 def test_what_another_command_writes_meanwhile_stays(pair, monkeypatch):

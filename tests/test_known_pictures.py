@@ -30,7 +30,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, pictures: list[Image.Image]) -> Non
         title="", source="", licence="", split="", class_names=("one",),
         **{name: Examples(part, (0,) * len(part)) for name, part in parts.items()},
     )  # fmt: skip
-    monkeypatch.setattr(known_pictures, "read_dataset", lambda name, folder: dataset)
+    monkeypatch.setattr(known_pictures, "dataset_of", lambda card, folder: dataset)
 
 
 def framed(picture: Image.Image, way: str) -> Image.Image:

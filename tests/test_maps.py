@@ -144,7 +144,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Namespace:
     write_pair(tmp_path / "pair")
     pictures = noise_bytes(7, 24).permute(0, 2, 3, 1).numpy()
     test = to_examples((picture, number % 5) for number, picture in enumerate(pictures))
-    monkeypatch.setattr(command, "read_dataset", lambda name, folder: Namespace(test=test))
+    monkeypatch.setattr(command, "dataset_of", lambda card, folder: Namespace(test=test))
     monkeypatch.setattr(command, "boxes_of_test", lambda name, folder: [PixelBox(6, 7, 9, n + 2) for n in range(7)])
     monkeypatch.setattr(command, "AT_ONCE", 2)
     return Namespace(pair=tmp_path / "pair", data=tmp_path, device=torch.device("cpu"), limit=5, curves=2, steps=3)

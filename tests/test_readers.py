@@ -152,6 +152,15 @@ def test_cub50_packed_and_unpacked_are_the_same_data_set_in_the_same_order(tmp_p
         assert contents(examples) == contents(parts(unpacked)[name])
 
 
+def test_cub200_is_not_read_from_the_packs_of_50_classes_beside_it(tmp_path):
+    write_cub_packs(tmp_path)
+    with pytest.raises(ValueError, match=r"holds no CUB_200_2011 \(images/.*classes\.txt\)$"):
+        read_dataset("cub200", tmp_path)
+    write_cub(tmp_path / "CUB_200_2011", 200)
+    assert len(read_dataset("cub200", tmp_path).class_names) == 200
+    assert len(read_dataset("cub50", tmp_path).class_names) == 50
+
+
 def test_cub200_has_all_200_classes_in_the_official_split(tmp_path):
     write_cub(tmp_path, 200)
     dataset = read_dataset("cub200", tmp_path)

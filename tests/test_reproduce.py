@@ -13,16 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from jpegdl.__main__ import main
 from jpegdl.analysis.results.paper import PAPER
+from jpegdl.commands import cells as cells_module
 from jpegdl.commands import reproduce
 from jpegdl.commands.cells import TABLES, Work, cells
 from jpegdl.commands.jobs import Job, run_jobs
 from jpegdl.pairs.card import card_from_json, card_to_json
 from jpegdl.pairs.storage import alone_in
 from jpegdl.training import pace
+from jpegdl.training.data import Dataset
+from jpegdl.training.readers import read_dataset
+from jpegdl.training.settings import begin, work_folder
 
 ROOT = Path(__file__).parents[1]
 NAME = "pets-resnet18"
@@ -177,6 +182,48 @@ def test_a_record_and_a_pair_of_another_run_are_named_before_anything_is_trained
     assert command(*words(tmp_path)) == 2
     assert f"{record.name} cannot be read as a card" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "records"]
+
+
+def test_a_cell_begun_with_other_settings_is_named_by_the_plan(tmp_path, capsys):
+    write_pets(tmp_path / "data")
+    (cell,) = cells("table2", [NAME], tmp_path / "data")
+    begun = work_folder(tmp_path / "runs" / NAME)
+    begin(begun, cell.recipe, read_dataset("pets", tmp_path / "data"))  # of 224 px and 200 epochs
+    assert command(*words(tmp_path, "--plan")) == 2
+    assert f"{begun} holds a run with another input_size, epochs" in capsys.readouterr().err
+
+
+def test_a_cell_that_cannot_be_recorded_does_not_end_the_others(tmp_path, capfd, monkeypatch):
+    """The page's folder is made; where that is impossible, the next cell is trained all the same."""
+    write_pets(tmp_path / "data")
+    (tmp_path / "file").touch()
+    both = words(tmp_path, "--results", tmp_path / "file" / "results.md")
+    both[3:4] = [NAME, "pets-preact_resnet18"]
+    assert command(*both) == 2
+    said = capfd.readouterr().err
+    for name in (NAME, "pets-preact_resnet18"):
+        assert f"{name} is recorded, but not on the page, which `python -m jpegdl results` writes: " in said
+    assert said.splitlines()[-1].startswith(f"error: {NAME}, pets-preact_resnet18 failed")
+    assert len(list((tmp_path / "records").iterdir())) == 2
+    page = tmp_path / "new" / "results.md"
+    assert command("results", "--checkpoints", tmp_path, "--records", tmp_path / "records", "--out", page) == 0
+    assert "## pets-preact_resnet18" in page.read_text(encoding="utf-8")
+
+
+def test_the_plan_counts_what_making_a_batch_takes_whatever_its_size(tmp_path, monkeypatch):
+    write_pets(tmp_path / "data")
+    (cell,) = cells("table2", [NAME], tmp_path / "data")
+    asked: list[int] = []
+
+    def sampled(dataset: Dataset, count: int) -> Dataset:
+        asked.append(count)
+        return dataset
+
+    monkeypatch.setattr(cells_module, "_sample", sampled)
+    for size in (8, 32, 64, 256):
+        plan = dataclasses.replace(cell.recipe, batch_size=size, input_size=32)
+        cells_module.work(plan, tmp_path / "data", [0], torch.device("cpu"), torch.float32)
+    assert asked == [64, 64, 128, 512]
 
 
 # Several runs on one device

@@ -13,6 +13,8 @@ from jpegdl.codec.layer import JPEGLayer
 from jpegdl.pairs.checkpoints import load_pair, save_pair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier
 from jpegdl.pairs.comparison import Comparison
+from jpegdl.training.catalogue import RECIPES
+from jpegdl.training.describe import dataset_facts
 from jpegdl.training.pair import measure
 from jpegdl.training.readers import read_dataset
 from tests.tiny import TINY, add_tiny, card, noise, tables, write_flowers17
@@ -25,7 +27,10 @@ def pair(tmp_path, monkeypatch) -> Path:
     write_flowers17(tmp_path / "data", 27)
     folder = tmp_path / "pair"
     facts = card(TINY, 17, name="pair")
-    facts = replace(facts, dataset=replace(facts.dataset, name="flowers17"))
+    dataset = read_dataset("flowers17", tmp_path / "data")
+    data = dataset_facts(RECIPES["flowers17-resnet18"], dataset)
+    plan = replace(facts.recipe, dataset="flowers17")
+    facts = replace(facts, recipe=plan, paper_recipe=plan, dataset=data, class_names=tuple(dataset.class_names))
     arms: dict[Arm, Classifier] = {
         "baseline": build_classifier(TINY, 17, seed=1),
         "jpegdl": build_classifier(TINY, 17, seed=2, codec=JPEGLayer(tables(), 5.0)),
@@ -35,7 +40,7 @@ def pair(tmp_path, monkeypatch) -> Path:
         with torch.no_grad():
             arm.get_parameter("backbone.7.weight").mul_(50)  # answers that the colour decides
     save_pair(folder, facts, arms)
-    measure(folder, read_dataset("flowers17", tmp_path / "data"), torch.device("cpu"))
+    measure(folder, dataset, torch.device("cpu"))
     return folder
 
 

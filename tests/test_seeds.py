@@ -10,6 +10,7 @@ import pytest
 from jpegdl.__main__ import main
 from jpegdl.pairs.card import PairCard, card_from_json, card_to_json
 from jpegdl.pairs.checkpoints import CARD, load_pair
+from jpegdl.pairs.facts import RESIZED_COPY
 from jpegdl.pairs.seeds import differing, joined, seeds_text, summary, with_seeds
 from jpegdl.training import settings
 from jpegdl.training.packing import pack, unpack
@@ -195,6 +196,11 @@ def test_runs_differ_in_recipe_data_classes_and_flaws_and_in_nothing_else():
         ({"recipe": dataclasses.replace(known.recipe, rounds=2)}, ["rounds"]),
         ({"dataset": dataclasses.replace(known.dataset, source="a mirror")}, []),
         ({"dataset": dataclasses.replace(known.dataset, split="another")}, ["split of the data set"]),
+        (
+            {"dataset": dataclasses.replace(known.dataset, title=f"Pets, {RESIZED_COPY}")},
+            ["resolution of the data set"],
+        ),
+        ({"dataset": dataclasses.replace(known.dataset, title="a moved folder")}, []),
         ({"class_names": ("a", "b", "c", "d", "e")}, ["list of classes"]),
         ({"flaws": ("It was wrong.",)}, ["known flaw"]),
     ):

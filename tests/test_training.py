@@ -16,13 +16,15 @@ from jpegdl.__main__ import main
 from jpegdl.codec.jpegfile import integer_tables
 from jpegdl.codec.layer import JPEGLayer
 from jpegdl.commands import progress
-from jpegdl.pairs.checkpoints import load_pair
+from jpegdl.commands import train as train_command
+from jpegdl.pairs import weights
+from jpegdl.pairs.checkpoints import CARD, load_pair
 from jpegdl.pairs.classifier import ARMS, Arm, Classifier, build_classifier
-from jpegdl.pairs.facts import Epoch, Pictures, tables_of
+from jpegdl.pairs.facts import RESIZED_COPY, Epoch, Pictures, tables_of
 from jpegdl.pairs.pictures import read_picture
 from jpegdl.pairs.prepare import prepare
 from jpegdl.pairs.recipe import Recipe
-from jpegdl.training import loop
+from jpegdl.training import loop, processes
 from jpegdl.training.batches import tensor_batches
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.data import Dataset, Examples, PreparedTensors, TrainingSet, TrainingTensors
@@ -30,8 +32,8 @@ from jpegdl.training.history import Moment
 from jpegdl.training.initial import initial_tables
 from jpegdl.training.loop import constrain, fit, make_optimizers
 from jpegdl.training.pair import Run, train_pair
-from jpegdl.training.readers import read_dataset
-from jpegdl.training.settings import begin, work_folder
+from jpegdl.training.readers import READERS, read_dataset
+from jpegdl.training.settings import alone, begin, work_folder
 from tests.tiny import TINY, add_tiny, card, colour_of, noise_bytes, tables, write_flowers17
 
 CPU = torch.device("cpu")
@@ -92,7 +94,7 @@ def test_the_paper_recipe_for_fine_grained_data_is_200_epochs_from_0_1_with_fall
 @pytest.mark.parametrize(
     "change",
     [{"milestones": (4,)}, {"milestones": (0,)}, {"epochs": 0, "milestones": ()}, {"batch_size": 0}, {"alpha": -1.0},
-     {"bits": 2}, {"rounds": 0}, {"input_size": -8}],
+     {"bits": 2}, {"rounds": 0}, {"input_size": -8}, {"input_size": 7}, {"input_size": 1025}],
 )  # fmt: skip
 def test_a_recipe_that_cannot_be_trained_is_refused_by_its_name(change):
     with pytest.raises(ValueError, match=f"test: {list(change)[-1] if 'epochs' not in change else 'epochs'}"):
@@ -419,6 +421,30 @@ def test_evaluate_confirms_the_counts_and_adds_every_input_to_both_networks(trai
     assert {path.name: path.read_bytes() for path in trained.iterdir()} == files
 
 
+@pytest.mark.parametrize("words", [("evaluate",), ("evaluate", "--maps"), ("attack", "--limit", 6)], ids=str)
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        (lambda data: {"class_names": data.class_names[::-1]}, "list of classes"),
+        (lambda data: {"test": data.validation}, "pictures of the data set"),
+        (lambda data: {"split": "drawn anew"}, "split of the data set"),
+        (lambda data: {"title": f"Pets, {RESIZED_COPY}"}, "resolution of the data set"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_pair_is_measured_on_its_own_data_only(trained, flowers, capsys, monkeypatch, words, changed, named):
+    """Counts on other classes or pictures would stand in the card as if they were of its data."""
+    before = (trained / CARD).read_bytes()
+    own = read_dataset("flowers17", flowers)
+    other = dataclasses.replace(own, **changed(own))
+    monkeypatch.setitem(READERS, "flowers17", lambda folder: other)
+    assert command(words[0], trained, "--data", flowers, "--device", "cpu", *words[1:]) == 2
+    name = load_pair(trained).card.name
+    refusal = f"{flowers} does not hold the data of {name}: another {named}; pass those with --data"
+    assert capsys.readouterr().err == f"error: {refusal}\n"
+    assert (trained / CARD).read_bytes() == before
+
+
 def test_attack_prints_no_number_without_its_checks_and_keeps_them_in_the_card(trained, flowers, capsys):
     attack = ["attack", trained, "--data", flowers, "--device", "cpu", "--epsilons", 4, "--limit", 6, "--queries", 5]
     assert command(*attack, "--steps", 50, "--restarts", 2) == 0
@@ -550,7 +576,7 @@ def test_the_command_line_refuses_in_one_sentence(trained, flowers, tmp_path, ca
         ([*train, flowers, "--out", tmp_path / "new"], "holds an interrupted run; pass --resume"),
         ([*train, tmp_path / "nowhere", "--out", tmp_path / "other"], "is not a folder"),
         ([*train, flowers, "--out", tmp_path / "other", "--epochs", 0], "epochs must be positive, got 0"),
-        ([*train, flowers, "--out", tmp_path / "other", "--input-size", 0], "input_size must be positive, got 0"),
+        ([*train, flowers, "--out", tmp_path / "other", "--input-size", 0], "input_size must be 8..1024 pixels, got 0"),
         ([*train, flowers, "--out", tmp_path / "other", "--epochs", -3], "epochs must be positive, got -3"),
         (
             [*train, flowers, "--out", tmp_path / "other", "--weights", trained / "pair.json"],
@@ -597,6 +623,7 @@ def test_what_can_be_known_without_the_data_is_refused_before_they_are_read(
         ),
         (["--out", new, *same, "--seeds", 7, "--baseline", trained, *precision], "was trained with another seed"),
         (["--out", new, *same, "--seeds", 0, 7, "--baseline", trained, *precision], "one network of one seed, got"),
+        (["--out", new, *same, "--input-size", 1025], "input_size must be 8..1024 pixels, got 1025"),
         (["--out", new, *same], "nowhere is not a folder"),
     ):
         assert command("train", name, "--device", "cpu", "--data", tmp_path / "nowhere", *words) == 2, words
@@ -605,6 +632,58 @@ def test_what_can_be_known_without_the_data_is_refused_before_they_are_read(
         assert error.count("\n") == 1
     assert command("train", name, "--data", tmp_path / "nowhere", "--out", trained, *same, "--resume") == 0
     assert f"{trained} has seed {card.seed} already; nothing is left to train." in capsys.readouterr().out
+
+
+def test_missing_weights_and_a_run_that_trains_elsewhere_are_named_before_the_data_are_read(
+    tmp_path, capsys, monkeypatch
+):
+    words = ["--device", "cpu", "--data", tmp_path / "nowhere", "--out", tmp_path / "new"]
+    assert command("train", "flowers102-authors-densenet121", *words) == 2
+    assert "nowhere is not a folder" in capsys.readouterr().err
+    monkeypatch.setattr(weights, "find_spec", lambda name: None)
+    assert command("train", "pets-efficientnet_lite0", *words) == 2
+    assert "ImageNet weights of timm:tf_efficientnet_lite0 are not installed; run " in capsys.readouterr().err
+    work = work_folder(tmp_path / "new")
+    work.mkdir()
+    with alone(work):
+        assert command("train", "flowers17-resnet18", *words, "--resume") == 2
+    assert capsys.readouterr().err == f"error: another program trains in {work}; wait for it, or stop it\n"
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_of_several_processes_one_downloads_and_the_others_wait_for_it(rank, tmp_path, monkeypatch):
+    done: list[object] = []
+
+    def read(name: str, folder: Path, *, download: bool = False) -> Dataset:
+        done.append("downloads" if download else "reads")
+        if not download:
+            raise KeyboardInterrupt  # nothing is trained
+        return small_dataset()
+
+    monkeypatch.setattr(train_command, "read_dataset", read)
+    monkeypatch.setattr(processes, "rank", lambda: rank)
+    monkeypatch.setattr(processes, "wait", lambda: done.append("waits"))
+    words = ["--device", "cpu", "--data", tmp_path, "--out", tmp_path / "new", "--download"]
+    assert command("train", "cifar100-resnet32", *words) == 130
+    assert done == ["downloads", "waits", "reads"][rank:]
+
+
+def test_the_folder_that_a_command_is_started_in_is_a_pair_like_any_other(trained, monkeypatch, capsys):
+    """Its name is in the hidden folders beside it."""
+    monkeypatch.chdir(trained)
+    assert command("tables", ".") == 0
+    assert command("train", "flowers17-resnet18", "--data", "d", "--out", ".", "--device", "cpu") == 2
+    assert f"error: {trained} is a pair with another" in capsys.readouterr().err
+
+
+def test_a_page_of_results_is_not_replaced_by_an_empty_one(tmp_path, capsys):
+    page = tmp_path / "results.md"
+    page.write_text("figures", encoding="utf-8")
+    there = ["results", "--checkpoints", tmp_path / "none", "--records", tmp_path / "no", "--out", page]
+    assert command(*there) == 2
+    said = f"neither {tmp_path / 'none'} nor {tmp_path / 'no'} holds a card that can be read, so {page} stays as it is"
+    assert said in capsys.readouterr().err
+    assert page.read_text(encoding="utf-8") == "figures"
 
 
 def test_a_pair_can_be_trained_into_a_folder_that_is_there_and_empty(tmp_path):

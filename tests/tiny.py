@@ -68,7 +68,7 @@ def history(epochs: int, *, loss: float = 1.0, steps: Tables | None = None) -> t
 
 
 def dataset_facts(**facts: Any) -> DatasetFacts:
-    pictures = Pictures(train=20, validation=5, test=10)
+    pictures = Pictures(train=20, validation=5, test=12)
     texts = dict.fromkeys(("name", "title", "source", "licence", "split"), "generated")
     return DatasetFacts(**({"pictures": pictures} | texts | facts))
 

@@ -68,11 +68,16 @@ def attack_pair(
     """
     if not len(images):
         raise ValueError("at least 1 picture must be attacked, got 0")
+    refuse_impossible(pair, suite)
+    return _rows(pair, images, labels, suite, seed, batch_size or pictures_at_once(images.shape[-1]), watch)
+
+
+def refuse_impossible(pair: ModelPair, suite: Sequence[Attack]) -> None:
+    """Raises ValueError for a pair whose layer is not at the input, or without ART for an attack that needs it."""
     if not isinstance(pair.jpegdl.codec, JPEGLayer):
         raise ValueError(f"{pair.card.name} has no JPEG layer at the input; attacks compare pairs that have one")
     if any(attack.method == "square" for attack in suite):
         art_modules()  # not to find it missing after an hour
-    return _rows(pair, images, labels, suite, seed, batch_size or pictures_at_once(images.shape[-1]), watch)
 
 
 def _rows(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jpegdl.analysis.attacks import EPSILONS
 from jpegdl.analysis.results.report import robustness_markdown
-from jpegdl.analysis.robustness import Moment, attack_pair, seconds_at_most
+from jpegdl.analysis.robustness import Moment, attack_pair, refuse_impossible, seconds_at_most
 from jpegdl.analysis.suites import PARTS, STRONG_EPSILONS, paper_suite, strong_suite
 from jpegdl.commands.options import Commands, add_device, count, grey_levels, pair_folder, seed
 from jpegdl.commands.progress import duration, minutely
@@ -17,7 +17,7 @@ from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import change_card, load_pair
 from jpegdl.pairs.measured import Attack, RobustAccuracy
 from jpegdl.training.data import equally_spaced, take
-from jpegdl.training.readers import read_dataset
+from jpegdl.training.settings import dataset_of
 from jpegdl.training.sources import all_at_once, prepared
 
 
@@ -39,18 +39,19 @@ def add(commands: Commands) -> None:
 
 def _attack(arguments: argparse.Namespace) -> None:
     pair = load_pair(arguments.pair, arguments.device)
-    dataset = read_dataset(pair.card.dataset.name, arguments.data)
     given = [eps / 255 for eps in arguments.epsilons or ()]
     strong = {name: getattr(arguments, name) for name in ("steps", "restarts", "queries")}
     every = (*paper_suite(given or EPSILONS), *strong_suite(given or STRONG_EPSILONS, **strong))
     suite = [attack for attack in every if any(PARTS[part](attack) for part in arguments.only)]
-    pictures = min(arguments.limit or len(dataset.test), len(dataset.test))
     card = pair.card
+    of = card.dataset.pictures.test
+    pictures = min(arguments.limit or of, of)
     left = remaining(card.robustness, suite, pictures, arguments.seed, again=arguments.again)
     print(f"{len(suite) - len(left)} of {len(suite)} attacks are in the card already", flush=True)
     if left:
+        refuse_impossible(pair, left)
         tell, started = minutely(), time.monotonic()
-        some = take(dataset.test, equally_spaced(len(dataset.test), pictures))
+        some = take(dataset_of(card, arguments.data).test, equally_spaced(of, pictures))
         images, labels = all_at_once(prepared(some, card.input_size, card.short_side))
         rows = attack_pair(
             pair,

@@ -16,7 +16,7 @@ from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.data import Dataset, evenly
 from jpegdl.training.pace import Outlook, measure_pace
 from jpegdl.training.readers import read_dataset
-from jpegdl.training.settings import Settings, pair_at, settings_of
+from jpegdl.training.settings import Settings, pair_at, read_settings, settings_of, work_folder
 from jpegdl.training.sources import read_sources
 
 
@@ -99,8 +99,11 @@ def counted(run: Settings, records: Path, checkpoints: Path) -> set[int]:
 
 
 def trained(run: Settings, runs: Path) -> set[int]:
-    """Seeds of the run that a pair in `runs` has. Raises ValueError if there is another one of its name."""
+    """Seeds of the run that a pair in `runs` has. Raises ValueError if another one of its name is there, or begun."""
     folder = runs / run.recipe.name
+    begun = work_folder(folder)
+    if begun.exists():
+        check_same(begun, read_settings(begun), run)
     card = pair_at(folder)
     if card is None:
         return set()
@@ -115,7 +118,7 @@ def work(recipe: Recipe, folder: Path, seeds: Sequence[int], device: torch.devic
     dataset = read_dataset(recipe.dataset, folder)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    few = max(_SAMPLE, recipe.batch_size)
+    few = max(_SAMPLE, 2 * recipe.batch_size)  # the second batch shows what making one takes
     data = read_sources(recipe, _sample(dataset, few), device)
     pace = measure_pace(recipe, dataset, data, device, precision)
     seconds = Outlook(pace, {(seed, arm): recipe.epochs for seed in seeds for arm in ARMS}).seconds

@@ -13,7 +13,7 @@ from jpegdl.commands.progress import minutely
 from jpegdl.pairs.card import PairCard
 from jpegdl.pairs.checkpoints import change_card, load_pair
 from jpegdl.training.pair import measure
-from jpegdl.training.readers import read_dataset
+from jpegdl.training.settings import dataset_of
 from jpegdl.training.sources import all_at_once, prepared
 
 
@@ -31,7 +31,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         measure_maps(arguments)
         return
     before, device = load_pair(arguments.pair).card, torch.device(arguments.device)
-    dataset = read_dataset(before.dataset.name, arguments.data)
+    dataset = dataset_of(before, arguments.data)
     tell = minutely()
     card = measure(arguments.pair, dataset, device, lambda what, done: tell(f"{done} {what}"))
     print(_counts(card))

@@ -17,7 +17,7 @@ from jpegdl.pairs.pictures import read_picture
 from jpegdl.pairs.prepare import crop, prepare
 from jpegdl.training.boxes import boxes_of_test
 from jpegdl.training.data import equally_spaced
-from jpegdl.training.readers import read_dataset
+from jpegdl.training.settings import dataset_of
 
 AT_ONCE = 16  # pictures in a piece
 STAGES = 2  # so many of the architecture's, the last ones
@@ -79,8 +79,7 @@ def packed(pieces: Sequence[Columns]) -> dict[str, Numbers]:
 def _subjects(pair: ModelPair, folder: Path) -> tuple[Callable[[int], Subject], int]:
     """Number of a test picture -> the picture as the networks see it, with its box; and how many there are."""
     card = pair.card
-    name = card.dataset.name
-    test, boxes = read_dataset(name, folder).test, boxes_of_test(name, folder)
+    test, boxes = dataset_of(card, folder).test, boxes_of_test(card.dataset.name, folder)
     if len(test) != len(boxes):
         raise ValueError(f"{folder} holds {len(test)} test pictures and {len(boxes)} boxes; unpack the data set again")
 

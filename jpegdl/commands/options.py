@@ -54,16 +54,22 @@ def existing_file(text: str) -> Path:
     return file
 
 
+def folder(text: str) -> Path:
+    """The folder of a pair, with a name also where it is given as `.`: what lies beside it is called after it."""
+    given = Path(text)
+    return given if given.name not in ("", "..") else given.resolve()
+
+
 def pair_folder(text: str) -> Path:
     """The folder of a pair that is complete enough to have a card."""
-    folder = Path(text)
+    found = folder(text)
     try:
-        wrong = _wrong_with(folder)
+        wrong = _wrong_with(found)
     except OSError as error:
         wrong = f"cannot be read: {error.strerror}"
     if wrong:
-        raise argparse.ArgumentTypeError(f"{folder} {wrong}")
-    return folder
+        raise argparse.ArgumentTypeError(f"{found} {wrong}")
+    return found
 
 
 def _wrong_with(folder: Path) -> str:

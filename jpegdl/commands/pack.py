@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from jpegdl.commands.options import Commands, add_threads
+from jpegdl.commands.options import Commands, add_threads, folder
 from jpegdl.training.packing import pack, unpack
 from jpegdl.training.settings import work_folder
 
@@ -11,13 +11,13 @@ from jpegdl.training.settings import work_folder
 def add(commands: Commands) -> None:
     packing = commands.add_parser("pack", help="an unfinished run as one small file, to go on elsewhere")
     packing.set_defaults(run=_pack)
-    packing.add_argument("folder", type=Path, metavar="RUN", help="folder that the pair is to have, train's --out")
+    packing.add_argument("folder", type=folder, metavar="RUN", help="folder that the pair is to have, train's --out")
     packing.add_argument("file", type=Path, metavar="FILE", help="file to write")
 
     unpacking = commands.add_parser("unpack", help="put a packed run where `train --resume` goes on with it")
     unpacking.set_defaults(run=_unpack)
     unpacking.add_argument("file", type=Path, metavar="FILE", help="file that pack wrote")
-    unpacking.add_argument("folder", type=Path, metavar="RUN", help="folder that the pair is to have, train's --out")
+    unpacking.add_argument("folder", type=folder, metavar="RUN", help="folder that the pair is to have, train's --out")
 
     for command in (packing, unpacking):
         add_threads(command)

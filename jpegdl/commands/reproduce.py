@@ -96,16 +96,16 @@ def _train(unfinished: dict[Cell, Work], arguments: argparse.Namespace, held: in
     jobs = []
     for name, cell in by_name.items():
         if not unfinished[cell].seeds:  # trained before, not recorded
-            _record(name, arguments)
+            if not _recorded(name, arguments):
+                yield cell
             continue
         log = arguments.runs / f"{name}.log" if shared else None
         jobs.append(Job(name, _command(cell, unfinished[cell].seeds, arguments), unfinished[cell].memory, log))
     done = run_jobs(jobs, memory=memory, at_once=at_once, held=held, started=_started)
     for job, status in done:
-        if status == 0:
-            _record(job.name, arguments)
-        else:
+        if status:
             print(f"{job.name} ended with status {status}", file=sys.stderr, flush=True)
+        if status or not _recorded(job.name, arguments):
             yield by_name[job.name]
 
 
@@ -123,6 +123,14 @@ def _started(job: Job) -> None:
     print(f"{job.name} begins" + (f"; its lines go to {job.log}" if job.log else ""), flush=True)
 
 
-def _record(name: str, arguments: argparse.Namespace) -> None:
-    print(record_pair(arguments.runs / name, arguments.records), flush=True)
-    print(write_results(arguments.checkpoints, arguments.records, arguments.results), flush=True)
+def _recorded(name: str, arguments: argparse.Namespace) -> bool:
+    """Keep the card of a cell and write the page; what goes wrong is said, and does not end what still trains."""
+    missing = "trained, but not recorded"
+    try:
+        print(record_pair(arguments.runs / name, arguments.records), flush=True)
+        missing = "recorded, but not on the page, which `python -m jpegdl results` writes"
+        print(write_results(arguments.checkpoints, arguments.records, arguments.results), flush=True)
+    except (OSError, ValueError) as error:
+        print(f"{name} is {missing}: {error}", file=sys.stderr, flush=True)
+        return False
+    return True

@@ -90,5 +90,8 @@ def write_results(checkpoints: Path, records: Path, out: Path) -> str:
     cards, odd = load_records(records)
     for error in (*refused.values(), *odd):
         print(f"left out: {error}", file=sys.stderr)
+    if not pairs and not cards:
+        raise ValueError(f"neither {checkpoints} nor {records} holds a card that can be read, so {out} stays as it is")
+    out.parent.mkdir(parents=True, exist_ok=True)
     write_file(out, results_markdown([pair.card for pair in pairs.values()], cards).encode())
     return f"{out}: {len(pairs)} pairs, {len(cards)} runs without weights"

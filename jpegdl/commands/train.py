@@ -8,17 +8,19 @@ import torch
 
 from jpegdl.analysis.results.paper import listing
 from jpegdl.analysis.results.report import verdict
-from jpegdl.commands.options import Commands, add_device, add_seeds, existing_file, known_recipe
+from jpegdl.commands.options import Commands, add_device, add_seeds, existing_file, folder, known_recipe
 from jpegdl.commands.progress import Progress, checking
 from jpegdl.pairs.recipe import Recipe, with_epochs
 from jpegdl.pairs.seeds import seeds_text
+from jpegdl.pairs.weights import imagenet_backbone
 from jpegdl.training import processes
 from jpegdl.training.catalogue import RECIPES
 from jpegdl.training.check import refuse_damaged
+from jpegdl.training.data import Dataset
 from jpegdl.training.pair import Run, train_pair
 from jpegdl.training.precision import native_precision
 from jpegdl.training.readers import read_dataset
-from jpegdl.training.settings import check_precision, check_run, work_folder
+from jpegdl.training.settings import alone, check_precision, check_run, work_folder
 
 
 def add(commands: Commands) -> None:
@@ -28,9 +30,11 @@ def add(commands: Commands) -> None:
     train.add_argument("--list", action="store_true", help="print the recipes with the paper's figures, and stop")
     train.add_argument("--data", type=Path, help="folder of the data set")
     train.add_argument("--download", action="store_true", help="let torchvision download the data set into --data")
-    train.add_argument("--out", type=Path, help="folder of the pair, such as checkpoints/NAME")
+    train.add_argument("--out", type=folder, help="folder of the pair, such as checkpoints/NAME")
     add_seeds(train, [0], "the weights kept are those of the first")
-    train.add_argument("--baseline", type=Path, help="a pair whose baseline is taken instead of training the same one")
+    train.add_argument(
+        "--baseline", type=folder, help="a pair whose baseline is taken instead of training the same one"
+    )
     train.add_argument(
         "--precision",
         choices=["auto", "bfloat16", "float32"],
@@ -74,6 +78,9 @@ def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
     precision = native_precision(device) if arguments.precision == "auto" else getattr(torch, arguments.precision)
     if arguments.baseline and arguments.precision == "auto":
         check_precision(arguments.baseline, precision)
+    if processes.rank() == 0:
+        with alone(state):
+            pass
     if present := check_run(recipe, None, out, arguments.seeds, arguments.baseline):
         if not arguments.resume:
             raise ValueError(f"{out} is a pair; pass --resume to add seeds to it, choose another --out, or remove it")
@@ -82,7 +89,9 @@ def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
                 print(f"{out} has {seeds_text(arguments.seeds)} already; nothing is left to train.")
                 print(verdict(present))
             return
-    dataset = read_dataset(recipe.dataset, arguments.data, download=arguments.download)
+    if recipe.start == "imagenet":
+        imagenet_backbone(recipe.architecture, 2, arguments.weights)  # so that missing weights are named at once
+    dataset = _dataset(recipe.dataset, arguments)
     if processes.rank() == 0 and not state.exists():
         refuse_damaged(dataset, checking())
     progress = Progress(recipe.epochs, len(dataset.train))
@@ -102,3 +111,11 @@ def _train_on(arguments: argparse.Namespace, device: torch.device) -> None:
     pair = train_pair(recipe, dataset, out, run)
     if processes.rank() == 0:
         print(verdict(pair.card))
+
+
+def _dataset(name: str, arguments: argparse.Namespace) -> Dataset:
+    """Read by every process; what is downloaded comes once, for all of them."""
+    if processes.rank() == 0 and arguments.download:
+        read_dataset(name, arguments.data, download=True)
+    processes.wait()
+    return read_dataset(name, arguments.data)

@@ -48,8 +48,6 @@ class Card:
         architecture(self.architecture)
         if len(self.class_names) < 2:
             raise ValueError(f"class_names must hold at least two texts, got {len(self.class_names)}")
-        if not 8 <= self.input_size <= 1024:
-            raise ValueError(f"recipe.input_size must be 8..1024 pixels, got {self.input_size}")
         if not self.input_size <= self.short_side <= 2048:
             raise ValueError(f"short_side must be input_size..2048 pixels, got {self.short_side}")
         if self.recipe.quantizer not in {*QUANTIZERS, *IN_TESTS}:

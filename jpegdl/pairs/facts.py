@@ -38,6 +38,11 @@ class DatasetFacts:
     split: str
     pictures: Pictures
 
+    @property
+    def copied(self) -> bool:
+        """Are its pictures a smaller copy, compressed anew, of the original ones?"""
+        return self.title.endswith(RESIZED_COPY)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:

@@ -10,6 +10,7 @@ Optimizer = Literal["sgd", "adamw"]
 TableOptimizer = Literal["adam", "sgd", "none"]
 InitialTables = Literal["inverse sensitivity", "mean absolute", "standard", "standard at quality 90", "ones"]
 Place = Literal["input", "first relu"]
+SIZES = 8, 1024  # pixels along a side of what a network may see: the least and the most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,9 @@ class Recipe:
             raise ValueError(
                 f"{self.name}: alpha or hardness must be given, and not both; got {self.alpha} and {self.hardness}"
             )
-        positive = ("input_size", "epochs", "batch_size", "learning_rate", "table_learning_rate", "rounds")
+        if not SIZES[0] <= self.input_size <= SIZES[1]:
+            raise ValueError(f"{self.name}: input_size must be {SIZES[0]}..{SIZES[1]} pixels, got {self.input_size}")
+        positive = ("epochs", "batch_size", "learning_rate", "table_learning_rate", "rounds")
         for field in (*positive, "alpha" if self.hardness is None else "hardness"):
             if getattr(self, field) <= 0:
                 raise ValueError(f"{self.name}: {field} must be positive, got {getattr(self, field)}")

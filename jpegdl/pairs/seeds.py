@@ -37,6 +37,7 @@ def other_data(first: Trained, second: Trained) -> list[str]:
     """The same of the data alone, whatever the recipes say."""
     sets = first.dataset, second.dataset
     odd = [name for name in ("name", "split", "pictures") if len({getattr(one, name) for one in sets}) > 1]
+    odd += ["resolution"] * (sets[0].copied != sets[1].copied)
     same_classes = list(first.class_names) == list(second.class_names)
     return [*(f"{name} of the data set" for name in odd), *["list of classes"] * (not same_classes)]
 

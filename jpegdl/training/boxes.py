@@ -27,9 +27,9 @@ def boxes_of_test(dataset: str, folder: Path) -> list[PixelBox]:
     """
     if dataset not in ("cub50", "cub200"):
         raise ValueError(f"{dataset} has no boxes that this version reads; pairs trained on cub50 and cub200 have some")
-    files = cub_files(folder)
-    splits = dict(numbered_lines(files, "train_test_split.txt"))
     classes = 50 if dataset == "cub50" else 200
+    files = cub_files(folder, classes)
+    splits = dict(numbered_lines(files, "train_test_split.txt"))
     known = {name for _, name in numbered_lines(files, "classes.txt")[:classes]}
     wanted = [
         (number, path)

@@ -31,16 +31,16 @@ def unpacked(archive: Path) -> dict[str, Member]:
         raise ValueError(f"{archive} is not a complete tar file; copy it again") from None
 
 
-def cub_files(folder: Path) -> dict[str, Path | Member]:
-    """Path inside CUB_200_2011 -> file, from the two packs, `folder`/CUB_200_2011 or `folder` itself."""
-    packs = [folder / f"cub50_{part}.tar" for part in ("train", "test")]
-    if all(pack.is_file() for pack in packs):
+def cub_files(folder: Path, classes: int) -> dict[str, Path | Member]:
+    """Path inside CUB_200_2011 -> file, from that folder in `folder`, `folder` itself or, for 50 classes, two packs."""
+    packs = [folder / f"cub{classes}_{part}.tar" for part in ("train", "test")]
+    if classes == 50 and all(pack.is_file() for pack in packs):
         return {name: data for pack in packs for name, data in unpacked(pack).items()}
     root = folder / "CUB_200_2011" if (folder / "CUB_200_2011").is_dir() else folder
     if not (root / "images.txt").is_file():
+        packed = "neither cub50_train.tar and cub50_test.tar nor" if classes == 50 else "no"
         raise ValueError(
-            f"{folder} holds neither cub50_train.tar and cub50_test.tar nor CUB_200_2011 (images/, images.txt, "
-            "train_test_split.txt, classes.txt)"
+            f"{folder} holds {packed} CUB_200_2011 (images/, images.txt, train_test_split.txt, classes.txt)"
         )
     return {**{path.name: path for path in root.glob("*.txt")}, **dict(pictures_in(root, "images/*/*"))}
 

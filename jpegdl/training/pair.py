@@ -23,7 +23,6 @@ from jpegdl.pairs.facts import Epoch, Part
 from jpegdl.pairs.proof import make_proof
 from jpegdl.pairs.recipe import Recipe
 from jpegdl.pairs.seeds import summary, with_seeds
-from jpegdl.pairs.storage import alone_in
 from jpegdl.training import processes
 from jpegdl.training.arms import baseline_arm, first_backbone, first_steps, jpegdl_arm
 from jpegdl.training.data import Dataset, Examples, ToldPictures
@@ -33,6 +32,7 @@ from jpegdl.training.initial import initial_tables
 from jpegdl.training.loop import fit
 from jpegdl.training.pace import Outlook, measure_pace
 from jpegdl.training.settings import (
+    alone,
     arm_folder,
     begin,
     check_run,
@@ -82,7 +82,7 @@ def train_pair(recipe: Recipe, dataset: Dataset, out: Path, run: Run) -> ModelPa
     with ExitStack() as held:
         if processes.rank() == 0:
             begin(work, recipe, dataset)
-            held.enter_context(alone_in(work, busy=f"another program trains in {work}; wait for it, or stop it"))
+            held.enter_context(alone(work))
             if run.baseline and missing:
                 place_baseline(work, missing[0], *load_baseline(run.baseline))
         processes.wait()

@@ -42,7 +42,7 @@ def read_dataset(name: str, folder: Path, *, download: bool = False) -> Dataset:
 
 def _cub(folder: Path, *, classes: int, title: str) -> Dataset:
     """CUB-200-2011, official split, its first `classes`: the official folder, unpacked; for 50, the two packs too."""
-    files = cub_files(folder)
+    files = cub_files(folder, classes)
     rows = {name: numbered_lines(files, name) for name in ("classes.txt", "images.txt", "train_test_split.txt")}
     # The label of a picture is its folder's number.
     names = [row[1] for row in rows["classes.txt"][:classes]]

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from jpegdl.pairs.facts import DatasetFacts
 from jpegdl.pairs.reading import read
 from jpegdl.pairs.recipe import Recipe, shared_settings
 from jpegdl.pairs.seeds import Trained, differing, other_data, other_recipe
-from jpegdl.pairs.storage import new_folder, write_file
+from jpegdl.pairs.storage import alone_in, new_folder, write_file
 from jpegdl.training.data import Dataset
 from jpegdl.training.describe import baseline_of, dataset_facts
+from jpegdl.training.readers import read_dataset
 from jpegdl.training.state import epochs_done
 
 _FILE = "run.json"
@@ -43,9 +45,24 @@ def settings_of(recipe: Recipe, dataset: Dataset) -> Settings:
     return Settings(recipe=recipe, dataset=dataset_facts(recipe, dataset), class_names=tuple(dataset.class_names))
 
 
+def dataset_of(card: PairCard, folder: Path) -> Dataset:
+    """The data on which a pair was trained, from `folder`. Raises ValueError, as `read_dataset` does, for others."""
+    dataset = read_dataset(card.dataset.name, folder)
+    if odd := other_data(card, settings_of(card.recipe, dataset)):
+        raise ValueError(
+            f"{folder} does not hold the data of {card.name}: another {', '.join(odd)}; pass those with --data"
+        )
+    return dataset
+
+
 def work_folder(out: Path) -> Path:
     """Where an unfinished run lies that will become the pair `out`."""
     return out.with_name(f".{out.name}.training")
+
+
+def alone(work: Path) -> AbstractContextManager[int | None]:
+    """`alone_in` for a run's folder. Raises ValueError where another program is in it."""
+    return alone_in(work, busy=f"another program trains in {work}; wait for it, or stop it")
 
 
 def seed_folder(work: Path, seed: int) -> Path:

@@ -63,7 +63,7 @@ def limits(run: TrainedRun, figure: Figure | None = None) -> list[str]:
         for other in run.card.other_seeds
         if len(other.precisions) > 1
     ]
-    if run.card.dataset.title.endswith(RESIZED_COPY):
+    if run.card.dataset.copied:
         reasons.append(f"{RESIZED_COPY} of the data")
     if run.card.flaws:
         reasons += [FLAW, REPEATED + run.repeated] if run.repeated else [FLAW]
