@@ -13,7 +13,7 @@ from scipy import stats
 from jpegdl.analysis.masking import masking_signs
 from jpegdl.analysis.results.claims import CLAIMS, Evidence, claims_section, verdict_on
 from jpegdl.analysis.results.grid import grid_section
-from jpegdl.analysis.results.limits import precision_text
+from jpegdl.analysis.results.limits import code_text, precision_text
 from jpegdl.analysis.results.paper import PAPER
 from jpegdl.analysis.results.report import results_markdown, robustness_markdown, verdict
 from jpegdl.analysis.results.robustness import REQUIRED, finding, robustness_section
@@ -281,6 +281,23 @@ def test_a_cell_trained_on_a_copy_of_its_data_or_partly_in_another_precision_is_
         page = results_markdown([odd])
         assert verdict_of(page, FINE) == "in the claimed direction, without a full test"
         assert f"({reason})" in page
+
+
+def test_the_code_of_each_network_is_named_where_they_differ():
+    one, other = "0123456789abcdef" * 2 + "01234567", "f" * 40
+    cell = run("pets-resnet18", AHEAD)
+    for commits, said in (
+        ((one, one), "0123456789ab"),
+        ((one, f"{other}-dirty"), "0123456789ab (baseline), ffffffffffff-dirty (JPEG-DL)"),
+        (("1.2.0", ""), "1.2.0 (baseline), not known (JPEG-DL)"),
+        (("", ""), ""),
+    ):
+        facts = {arm: replace(cell.training[arm], commit=c) for arm, c in zip(ARMS, commits, strict=True)}
+        found = replace(cell, training=facts)
+        assert code_text(found) == said
+        assert (f"; code {said}. Departures" in results_markdown([found])) == bool(said)
+        assert said in about(found)
+        assert ("commit of this repository" in about(found)) == bool(said)
 
 
 def test_other_bits_stand_beside_other_first_tables():

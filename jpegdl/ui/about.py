@@ -4,7 +4,7 @@ import re
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from jpegdl.analysis.results.limits import precision_text
+from jpegdl.analysis.results.limits import code_text, precision_text
 from jpegdl.analysis.results.paper import PAPER
 from jpegdl.pairs.architectures import network_title
 from jpegdl.pairs.card import PairCard
@@ -48,6 +48,7 @@ def about(card: PairCard) -> str:
         ("Training", f"{card.recipe.epochs} epochs", f"batches of {card.recipe.batch_size} pictures; {precision}"),
         ("Seed", str(card.seed), _seeds(card)),
         ("Device", devices, minutes),
+        *((("Code", code, "commit of this repository"),) if (code := code_text(card)) else ()),
         *(("Known flaw", flaw, "until this pair is trained again") for flaw in card.flaws),
     ]
     departures = [

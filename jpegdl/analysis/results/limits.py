@@ -1,5 +1,6 @@
 """How a run was trained beside its recipe and the paper: departures, precision, and what keeps it from a full test."""
 
+import re
 from collections.abc import Container, Sequence
 from itertools import groupby
 from typing import Any
@@ -35,6 +36,14 @@ def precision_text(card: PairCard) -> str:
         if set(other.precisions) != known
     ]
     return f"{own} ({', '.join(others)})" if others else own
+
+
+def code_text(card: PairCard) -> str:
+    """Which code trained the networks: the start of its commit, or one for each; empty where the card has none."""
+    baseline, jpegdl = (re.sub(r"^([0-9a-f]{12})[0-9a-f]+", r"\1", card.training[arm].commit) for arm in ARMS)
+    return (
+        baseline if baseline == jpegdl else f"{baseline or 'not known'} (baseline), {jpegdl or 'not known'} (JPEG-DL)"
+    )
 
 
 def _precisions(epochs: Sequence[Epoch]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from jpegdl.analysis.results.claims import claims_section
 from jpegdl.analysis.results.controls import control_text, controls_of, limit_text
 from jpegdl.analysis.results.grid import grid_section
-from jpegdl.analysis.results.limits import departures, precision_text
+from jpegdl.analysis.results.limits import code_text, departures, precision_text
 from jpegdl.analysis.results.maps import maps_section
 from jpegdl.analysis.results.markdown import effect_text, format_p, share, table
 from jpegdl.analysis.results.robustness import robustness_section
@@ -121,12 +121,12 @@ def _training(card: PairCard) -> str:
     recipe, arms = card.recipe, card.training
     where = {f"{arms[arm].device}, {arms[arm].threads} threads" for arm in ARMS}
     each = {arm: "" if len(where) == 1 else f" on {arms[arm].device}, {arms[arm].threads} threads" for arm in ARMS}
-    seen = seen_before(card)
+    seen, code = seen_before(card), code_text(card)
     minutes = ", ".join(f"{_ARM_NAMES[arm]} {arms[arm].seconds / 60:.0f} min{each[arm]}" for arm in ARMS)
     return (
         f"Data: {card.dataset.split}. Training: {recipe.epochs} epochs of {card.dataset.pictures.train} "
         f"pictures, batch {recipe.batch_size}, in {precision_text(card)}"
-        f"{''.join(f', {one}' for one in where if len(where) == 1)} ({minutes}). "
+        f"{''.join(f', {one}' for one in where if len(where) == 1)} ({minutes}){f'; code {code}' if code else ''}. "
         f"Departures from the recipe: {'; '.join(departures(card)) or 'none'}."
         + (f" The networks start from ImageNet's weights; {seen}." if seen else "")
         + "\n\n"
