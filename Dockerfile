@@ -12,6 +12,7 @@ COPY app.py ./
 COPY jpegdl ./jpegdl
 COPY assets ./assets
 COPY checkpoints ./checkpoints
+COPY docs/results ./docs/results
 RUN python -m compileall -q app.py jpegdl && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin explorer
 
 USER 10001
@@ -23,5 +24,5 @@ ENV GRADIO_SERVER_NAME=0.0.0.0 \
     PYTHONUNBUFFERED=1
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:7860/healthz', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['GRADIO_SERVER_PORT'] + '/healthz', timeout=4)"]
 CMD ["python", "app.py"]

@@ -162,12 +162,13 @@ def test_what_the_named_pair_does_not_have_is_refused_by_name_without_entities(c
     ("sent", "sentence"),
     [
         (None, "no picture yet"),
-        ("assets/examples/iris.jpg", "handle_file(PATH OR ADDRESS)"),
-        (3, "handle_file(PATH OR ADDRESS)"),
+        ("assets/examples/iris.jpg", "handle_file(PATH)"),
+        (3, "handle_file(PATH)"),
         ({"path": "/etc/passwd"}, "can no longer be read"),
         ({"path": "../../etc/passwd"}, "can no longer be read"),
-        ({"path": 7}, "handle_file(PATH OR ADDRESS)"),
-        ({}, "handle_file(PATH OR ADDRESS)"),
+        ({"path": "a\0b"}, "can no longer be read"),
+        ({"path": 7}, "handle_file(PATH)"),
+        ({}, "handle_file(PATH)"),
     ],
 )
 def test_what_is_no_file_that_was_sent_is_refused_in_one_sentence(client, sent, sentence):

@@ -6,8 +6,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
@@ -114,13 +116,35 @@ def test_the_dockerfile_copies_what_there_is_and_starts_the_app_as_nobody():
     assert lines[-1] == 'CMD ["python", "app.py"]'  # not by a shell, which would keep SIGTERM to itself
 
 
-def test_the_health_check_of_the_dockerfile_is_valid_python():
+@contextmanager
+def answering(status: int) -> Iterator[int]:
+    """A server on a port of its own that gives every path this status."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def test_the_health_check_of_the_dockerfile_asks_the_server_itself():
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     command = re.search(r"HEALTHCHECK .*CMD \[(.*)\]", text)
     assert command is not None
     program, option, code = shlex.split(command[1].replace(",", " ", 2))
     assert (program, option) == ("python", "-c")
     compile(code, "HEALTHCHECK", "exec")
+    for status, answer in ((0, 200), (1, 503)):  # on whatever port, and past a proxy of the machine
+        with answering(answer) as port:
+            given = {"GRADIO_SERVER_PORT": str(port), "http_proxy": "http://127.0.0.1:9"}
+            done = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, timeout=60)
+            assert done.returncode == status
 
 
 @pytest.fixture(scope="module")
@@ -133,16 +157,23 @@ def imported(tmp_path_factory) -> tuple[Path, list[str]]:
             _, source, target = line.split()
             copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
             if source != "checkpoints":
-                copy(ROOT / source, folder / Path(target).name if target != "./" else folder / source)
+                place = folder / target if target != "./" else folder / source
+                place.parent.mkdir(parents=True, exist_ok=True)
+                copy(ROOT / source, place)
     code = "import sys, app, jpegdl.server.decoder; print(app.ROOT); print('scipy.stats' in sys.modules)"
+    code += "; from jpegdl.ui.evidence import gather_evidence; print(len(gather_evidence([]).runs))"
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout.split()
 
 
 def test_what_the_image_holds_is_enough_to_import_the_app(imported):
-    folder, (root, _) = imported
+    folder, (root, _, _) = imported
     assert root == str(folder)
+
+
+def test_the_image_holds_the_runs_without_weights_that_verdicts_name_as_controls(imported):
+    assert int(imported[1][2]) == len(list((ROOT / "docs" / "results").glob("*.json"))) > 0
 
 
 def test_the_app_is_imported_without_scipys_statistics(imported):

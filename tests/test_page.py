@@ -16,6 +16,7 @@ from jpegdl.analysis.request import Answer, Request, answer
 from jpegdl.codec.jpegfile import encode, scale_standard
 from jpegdl.pairs.checkpoints import CheckpointError, ModelPair, load_pairs
 from jpegdl.server.uploads import MISSING, NOT_A_PICTURE, UNREADABLE
+from jpegdl.ui import evidence
 from jpegdl.ui.compare import NOT_HERE, TOO_OLD, Compare, outcome, read_state, request
 from jpegdl.ui.evidence import gather_evidence
 from jpegdl.ui.page import Page, build_page
@@ -143,6 +144,18 @@ def test_whatever_is_not_there_is_refused_in_a_sentence_with_the_number_of_its_s
         assert ask(state) == {"refused": sentence, "number": state["number"]}
 
 
+@pytest.mark.parametrize("odd", [["a"], {"a": 1}, 7, None])
+def test_names_that_are_no_texts_and_paths_that_no_file_has_are_refused_in_a_sentence(compare, odd):
+    assert compare.outcomes(odd) == {"refused": NOT_HERE}
+    assert set(compare.draw(odd, 1)) == {"refused"}
+    assert set(compare.draw("pair", ["x"])) == {"refused"}
+    screens = Screens(compare, lambda: gather_evidence([]))
+    assert "There is no screen" in screens.screen(odd, STATE)["refused"]
+    null = STATE | {"picture": "upload", "file": "a\0b"}
+    assert compare.ask(null)["refused"] == compare.glance(null)["refused"] == UNREADABLE
+    assert screens.screen("file", null)["refused"] == UNREADABLE
+
+
 @pytest.mark.parametrize("state", [None, [], "state", 7, {}])
 def test_what_is_no_state_is_refused(compare, state):
     assert compare.ask(state)["refused"] == TOO_OLD
@@ -180,6 +193,14 @@ def test_a_pair_that_cannot_be_shown_is_left_out_with_a_sentence_and_the_page_op
     assert [shown["name"] for shown in facts["pairs"]] == ["pair"]
     assert len(facts["refused"]) == 1
     assert "broken" in facts["refused"][0]
+
+
+def test_a_run_on_record_that_cannot_be_read_is_named_since_verdicts_are_told_without_it(pair, tmp_path, monkeypatch):
+    (tmp_path / "half.json").write_text("half of a", encoding="utf-8")
+    monkeypatch.setattr(evidence, "RECORDS", tmp_path)
+    (sentence,) = facts_of(build_page({"pair": pair}, {}, lambda request: answer({"pair": pair}, request)))["refused"]
+    assert sentence.startswith("A run on record is left out of the evidence: ")
+    assert "half.json" in sentence
 
 
 def test_without_any_pair_the_page_opens_and_names_the_reasons():

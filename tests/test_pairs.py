@@ -4,6 +4,8 @@ import hashlib
 import json
 import math
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +44,8 @@ from tests.tiny import (
     tiny_pair,
     write_pair,
 )
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -499,3 +503,23 @@ def test_a_renamed_copy_of_a_pair_is_a_pair_of_that_name(tmp_path):
     pairs, refused = load_pairs(tmp_path)
     assert {name: pair.card.name for name, pair in pairs.items()} == {"one": "one", "two": "two"}
     assert refused == {}
+
+
+def test_the_app_is_timed_on_a_pair_that_the_page_can_show(tmp_path):
+    """One whose layer is inside the network stands first by its name, and must not keep the app from starting."""
+    steps = torch.ones(16, 8, 8)
+    layer = FeatureJPEGLayer(steps, 2.0, max_index=None)
+    jpegdl = replace_first_relu(build_classifier("resnet32", 3, seed=2), lambda _: layer)
+    facts = card("resnet32", 3, place="first relu", bits=None, initial_tables=(tables_of(steps.tolist()),))
+    save_pair(tmp_path / "a", facts, both_arms(build_classifier("resnet32", 3, seed=1), jpegdl))
+    write_pair(tmp_path / "b", "resnet32", 3)
+    code = (
+        "import sys, app; from pathlib import Path; from jpegdl.pairs.checkpoints import load_pair\n"
+        "app.PAIRS.update({name: load_pair(Path(sys.argv[1]) / name) for name in sys.argv[2:]})\n"
+        "print(app.seconds_per_analysis())\n"
+    )
+    for names, guessed in ((("a", "b"), False), (("a",), True)):
+        words = [sys.executable, "-c", code, str(tmp_path), *names]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert (float(done.stdout) == 1.0) == guessed

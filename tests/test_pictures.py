@@ -314,3 +314,17 @@ def test_the_share_of_a_control_group_is_read_in_both_versions(tmp_path, files, 
         (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "own").write_text(own, encoding="utf-8")
     assert group_share(tmp_path, tmp_path / "own") == share
+
+
+@pytest.mark.parametrize(("depth", "key", "other"), [(1, 0, 1), (2, 1, 2), (2, 0, 3), (4, 5, 9), (4, 15, 0)])
+def test_a_transparent_grey_of_few_bits_lies_on_white(depth, key, other):
+    row = np.array([key] * 8 + [other] * 8, np.uint8)
+    bits = np.unpackbits(row[:, None], axis=1)[:, -depth:].ravel()
+    header = struct.pack(">IIBBBBB", 16, 16, depth, 0, 0, 0, 0)
+    pixels = zlib.compress((b"\0" + np.packbits(bits).tobytes()) * 16)
+    chunks = [(b"IHDR", header), (b"tRNS", struct.pack(">H", key)), (b"IDAT", pixels), (b"IEND", b"")]
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
+    found = read_picture(data)
+    grey = other * 255 // (2**depth - 1)
+    assert np.asarray(found.image)[0, [0, 12]].tolist() == [[255] * 3, [grey] * 3]
+    assert found.notes == ("Transparent parts are shown on white.",)

@@ -54,6 +54,40 @@ def test_empty_folders_go_but_not_the_folder_itself(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_somebody_else_removes_meanwhile_does_not_stop_the_sweep(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "old.jpg").touch()
+    os.utime(tmp_path / "old.jpg", (0, 0))
+    known = os.path.getmtime
+
+    def gone_first(path: str) -> float:
+        os.rmdir(path)
+        return known(path)
+
+    monkeypatch.setattr(os.path, "getmtime", gone_first)
+    assert [path.name for path in sweep(tmp_path)] == ["old.jpg"]
+
+
+def test_what_is_repeated_goes_on_after_a_failure():
+    calls: list[int] = []
+
+    def fails_at_first() -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError("once")
+
+    async def a_while() -> None:
+        async with repeating(fails_at_first, 0.01):
+            for _ in range(1000):
+                if len(calls) >= 3:
+                    break
+                await asyncio.sleep(0.01)
+
+    asyncio.run(a_while())
+    assert len(calls) >= 3
+
+
 def test_the_server_sweeps_again_and_again_while_it_runs():
     swept = []
     twice = threading.Event()

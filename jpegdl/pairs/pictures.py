@@ -64,6 +64,9 @@ def read_picture(item: Picture) -> Upright:
         raise Unreadable(f"{_named(item)} cannot be decoded as a picture{said}; restore or remove it") from None
 
 
+_SPREAD = {"L;2": 85, "L;4": 17}  # a decoder's layout -> by what it multiplies the values of a grey picture
+
+
 def upright(opened: ImageFile.ImageFile) -> Upright:
     """A file that Pillow has opened, not decoded yet -> its first frame, whatever its mode; raises what Pillow raises.
 
@@ -73,6 +76,7 @@ def upright(opened: ImageFile.ImageFile) -> Upright:
     if opened.format not in ("JPEG", "MPO") and getattr(opened, "n_frames", 1) > 1:
         notes.append("Only the first frame of the animation is used.")  # of a phone's MPO, it is the photograph
     deep = any(";16" in str(tile[3]) for tile in opened.tile)  # the decoder's layout, such as RGB;16B
+    spread = next((_SPREAD[str(tile[3])] for tile in opened.tile if str(tile[3]) in _SPREAD), 1)
     opened.load()
     turn = _TURN.get(_orientation(opened))
     image: Image.Image = _to_8_bits(opened) if opened.mode.startswith("I") else opened
@@ -80,6 +84,8 @@ def upright(opened: ImageFile.ImageFile) -> Upright:
         notes.append("16-bit values were scaled to 8 bits.")
         if isinstance(transparent := opened.info.get("transparency"), tuple):  # Pillow scales the pixels only
             opened.info["transparency"] = tuple(value >> 8 for value in transparent)
+    if isinstance(transparent := opened.info.get("transparency"), int):
+        opened.info["transparency"] = spread * transparent  # again
     if image.mode == "CMYK":
         notes.append("Converted from CMYK.")
     if image.has_transparency_data:

@@ -6,6 +6,7 @@ sent, and the names of files that somebody else deleted, it keeps. Here every fi
 
 import asyncio
 import contextlib
+import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -13,6 +14,7 @@ from pathlib import Path
 
 FILE_SECONDS = 50 * 60  # age at which an upload or result goes; far longer than the longest wait
 SWEEP_SECONDS = 5 * 60  # between two sweeps: no file gets older than the sum of both, under one hour
+_log = logging.getLogger(__name__)
 
 
 def sweep(folder: Path, *, keep: Iterable[str] = (), now: float | None = None) -> list[Path]:
@@ -29,19 +31,22 @@ def sweep(folder: Path, *, keep: Iterable[str] = (), now: float | None = None) -
                 if path.lstat().st_mtime < newest and os.path.realpath(path) not in kept:
                     path.unlink()
                     deleted.append(path)
-        if Path(parent) != folder and os.path.getmtime(parent) < newest:
-            with contextlib.suppress(OSError):  # not empty
+        with contextlib.suppress(OSError):  # not empty, or gone already
+            if Path(parent) != folder and os.path.getmtime(parent) < newest:
                 os.rmdir(parent)
     return deleted
 
 
 @contextlib.asynccontextmanager
 async def repeating(function: Callable[[], object], seconds: float) -> AsyncIterator[None]:
-    """`function` in a thread, now and every `seconds`, as long as the context lasts."""
+    """`function` in a thread, now and every `seconds`, as long as the context lasts, also after it failed."""
 
     async def forever() -> None:
         while True:
-            await asyncio.to_thread(function)
+            try:
+                await asyncio.to_thread(function)
+            except Exception:
+                _log.exception("what is repeated failed; it is tried again")
             await asyncio.sleep(seconds)
 
     task = asyncio.create_task(forever())

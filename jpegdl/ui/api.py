@@ -27,7 +27,7 @@ Files = dict[str, FileData]  # by file name
 
 SEEDS = 1_000_000
 HOW_TO_SEND = (
-    "The picture must be a file that was sent along: handle_file(PATH OR ADDRESS) of gradio_client. A path alone says "
+    "The picture must be a file that was sent along: handle_file(PATH) of gradio_client. A path alone says "
     "nothing to this server."
 )
 NO_TEST_PICTURES = "The test pictures of {pair!r} are not on this machine; the server needs --data for them."
@@ -138,9 +138,17 @@ def _sent_file(picture: object) -> str | None:
     path = picture.get("path") if isinstance(picture, dict) else None
     if not isinstance(path, str):
         raise Refused(HOW_TO_SEND)
-    if not is_in_or_equal(path, get_upload_folder()):
+    if not is_uploaded(path):
         raise Refused(UNREADABLE)
     return path
+
+
+def is_uploaded(path: str) -> bool:
+    """Does the path lie in the upload folder? False for what no file can be called."""
+    try:
+        return bool(is_in_or_equal(path, get_upload_folder()))
+    except ValueError:  # a null byte
+        return False
 
 
 def _refusal(sentence: str) -> gr.Error:
@@ -160,4 +168,4 @@ def offer_api(page: gr.Blocks, endpoints: Endpoints, **networks: Any) -> None:
             vars(page.blocks[number])["label"] = name  # what view_api() calls it
 
 
-__all__ = ["Draw", "Endpoints", "offer_api"]
+__all__ = ["Draw", "Endpoints", "is_uploaded", "offer_api"]

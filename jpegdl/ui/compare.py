@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
-from gradio.utils import get_upload_folder, is_in_or_equal
 from PIL import Image
 
 from jpegdl.analysis.answers import Answers
@@ -17,7 +16,7 @@ from jpegdl.pairs.classifier import ARMS
 from jpegdl.pairs.squares import Prepared
 from jpegdl.server.decoding import Decoded
 from jpegdl.server.uploads import MISSING, UNREADABLE, Refused, Upload, read_upload
-from jpegdl.ui.api import SEEDS, Draw
+from jpegdl.ui.api import SEEDS, Draw, is_uploaded
 from jpegdl.ui.payload import encode_pictures, result_payload
 from jpegdl.ui.trays import offered
 
@@ -90,7 +89,7 @@ class Compare:
 
     def draw(self, pair: str, seed: int | None = None) -> dict[str, Any]:
         """A test picture of a pair: {seed, true}; by chance if no seed is given."""
-        if pair not in self.draws:
+        if not isinstance(pair, str) or pair not in self.draws or not isinstance(seed, int | None):
             return {"refused": "The test pictures of this pair are not on this machine."}
         number = int(np.random.default_rng().integers(SEEDS)) if seed is None else int(seed) % SEEDS
         _, name = self.draws[pair](number)
@@ -98,7 +97,7 @@ class Compare:
 
     def outcomes(self, pair: str) -> dict[str, Any]:
         """Which of the pair's examples belong to which of its four counts: {"both": [key], ...}."""
-        if pair not in self.pairs:
+        if not isinstance(pair, str) or pair not in self.pairs:
             return {"refused": NOT_HERE}
         if self.is_lent:
             return {"refused": LENT}
@@ -177,7 +176,7 @@ def uploaded(path: str | None) -> str:
     """The path of an upload, unopened. Raises Refused for anything but a file in the upload folder."""
     if not path:
         raise Refused(MISSING)
-    if not is_in_or_equal(path, get_upload_folder()):
+    if not is_uploaded(path):
         raise Refused(UNREADABLE)
     return path
 

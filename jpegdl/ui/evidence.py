@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from jpegdl.analysis.results.findings import Counted, MapNumber, Maps, RunEviden
 from jpegdl.analysis.results.runs import mean_and_deviation
 from jpegdl.analysis.results.words import plain, signed, standing
 from jpegdl.pairs.card import PairCard
-from jpegdl.pairs.checkpoints import load_records
+from jpegdl.pairs.checkpoints import CheckpointError, load_records
 from jpegdl.ui.rendering import percent, render
 
 RECORDS = Path(__file__).parents[2] / "docs" / "results"  # cards of runs whose weights are not kept
@@ -24,10 +24,20 @@ _CURVES = {  # curves, by their measure in words
 }
 
 
-def gather_evidence(cards: Iterable[PairCard], records: Path = RECORDS) -> Evidence:
-    """What is known about the pairs that are shown, and about the runs whose cards lie in `records`, as far as these
-    can be read."""
-    return Evidence(cards, load_records(records)[0])
+def gather_evidence(cards: Iterable[PairCard]) -> Evidence:
+    """What is known about the pairs that are shown, and about the runs whose cards lie in RECORDS, as far as these can
+    be read; `unread_records` says which cannot."""
+    return Evidence(cards, _records(RECORDS)[0])
+
+
+def unread_records() -> list[str]:
+    """A sentence for each run on record whose card cannot be read: verdicts and controls are told without it."""
+    return [f"A run on record is left out of the evidence: {error}" for error in _records(RECORDS)[1]]
+
+
+@cache
+def _records(folder: Path) -> tuple[list[PairCard], list[CheckpointError]]:
+    return load_records(folder)
 
 
 def evidence_screen(found: Evidence, name: str) -> str:

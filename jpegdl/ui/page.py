@@ -22,7 +22,7 @@ from jpegdl.server.uploads import Upload, read_upload
 from jpegdl.ui.about import about
 from jpegdl.ui.api import Draw, Endpoints, offer_api
 from jpegdl.ui.compare import Compare
-from jpegdl.ui.evidence import gather_evidence, test_facts
+from jpegdl.ui.evidence import gather_evidence, test_facts, unread_records
 from jpegdl.ui.payload import menu_names, page_facts, pair_facts
 from jpegdl.ui.screens import Screens
 from jpegdl.ui.tables import tables
@@ -89,7 +89,7 @@ def build_page(
             elem_id="page",
             main=files.address("page/main.js"),
             files=[files.address(name) for name in files.content if name.endswith((".js", ".css"))],
-            facts=facts(shown, [*map(str, refused.values()), *left_out], files, draws or {}, known),
+            facts=facts(shown, [*map(str, refused.values()), *left_out, *unread_records()], files, draws or {}, known),
             first=first_result(compare) if first and shown else None,
         )
         if shown:

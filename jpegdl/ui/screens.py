@@ -32,8 +32,8 @@ class Screens:
         try:
             asked = read_state(state)
             pair = find(self.compare.pairs, asked)
-            if name not in makers:
-                raise Refused(f"There is no screen {name!r}; there are {', '.join(makers)}.")
+            if not isinstance(name, str) or name not in makers:
+                raise Refused(f"There is no screen {repr(name)[:80]}; there are {', '.join(makers)}.")
             return {"html": makers[name](pair, asked)}
         except Refused as refused:
             return {"refused": str(refused)}
