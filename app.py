@@ -53,7 +53,7 @@ def main() -> None:
     decoders = Decoders((pair.card.input_size, pair.card.short_side) for pair in PAIRS.values())
     with ThreadPoolExecutor(1) as pool:  # as for visitors: a thread's first pass takes memory
         seconds = pool.submit(seconds_per_analysis).result()
-    page = build_page(PAIRS, refused, run, draws=draws, first=not ON_ZEROGPU, read=decoders.read)
+    page = build_page(PAIRS, refused, run, draws=draws, first=not ON_ZEROGPU, decoders=decoders)
     collect_from_here_on()
     serve(
         page.demo,
@@ -80,14 +80,15 @@ def make_draws(folder: Path) -> dict[str, Draw]:
 
 def seconds_per_analysis() -> float:
     """The fastest of several on a grey picture; a guess where a GPU is lent only to visitors."""
-    name, pair = next(((n, p) for n, p in PAIRS.items() if p.card.place == "input"), (None, None))
-    if ON_ZEROGPU or name is None or pair is None:
+    names = [name for name, pair in PAIRS.items() if pair.card.place == "input"]
+    if ON_ZEROGPU or not names:
         return 1.0
-    grey = torch.full((pair.card.input_size, pair.card.input_size, 3), 128, dtype=torch.uint8).numpy()
+    size = PAIRS[names[0]].card.input_size
+    grey = torch.full((size, size, 3), 128, dtype=torch.uint8).numpy()
     seconds = []
     for _ in range(4):
         started = time.perf_counter()
-        run(Request(pair=name, square=grey))
+        run(Request(pair=names[0], square=grey))
         seconds.append(time.perf_counter() - started)
     return min(seconds)
 

@@ -1,5 +1,6 @@
 """The API as a stranger uses it: gradio_client against a running server, every endpoint, every setting it lists."""
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -274,3 +275,12 @@ def test_a_call_is_remembered_when_the_same_picture_was_asked_with_the_same_sett
     assert not any(endpoints.is_remembered("compare", values) for values in others)
     assert not endpoints.is_remembered("ask", [sent["mine"], *call])
     assert len(asked) == 1
+
+
+def test_a_disk_that_fills_while_files_are_written_is_said_in_a_sentence(pairs, tmp_path, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("jpegdl.server.results.tempfile.mkstemp", full)
+    with pytest.raises(gr.Error, match="no space for result files now; try again"):
+        Endpoints(pairs, Answers(lambda request: answer(pairs, request)), tmp_path, {}).tables("one")

@@ -1,9 +1,11 @@
 """Decoding in processes of their own: the same squares, and one sentence for who sends what kills one."""
 
+import gc
 import os
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +146,25 @@ def test_equal_files_are_decoded_once_and_a_changed_one_again(decoders, tmp_path
     first = decoders.read(path)
     write(Path(path), Path(path).read_bytes() + b" ")
     assert decoders.read(path) is not first
+
+
+def test_one_file_is_decoded_once_however_its_path_is_written(decoders, tmp_path):
+    path = write(tmp_path / "a.jpg", EXAMPLE.read_bytes())
+    (tmp_path / "link").symlink_to(tmp_path)
+    spelled = [f"{tmp_path}/./a.jpg", f"{tmp_path}//a.jpg", f"{tmp_path}/link/../{tmp_path.name}/a.jpg"]
+    assert {id(decoders.expect(name)) for name in (*spelled, f"{tmp_path}/link/a.jpg")} == {id(decoders.expect(path))}
+
+
+def test_what_was_decoded_is_forgotten_when_its_file_is_gone_and_not_before(tmp_path):
+    decoders = Decoders(SQUARES)
+    kept, gone = (write(tmp_path / name, EXAMPLE.read_bytes()) for name in ("kept.jpg", "gone.jpg"))
+    first, second = decoders.expect(kept), weakref.ref(decoders.expect(gone))
+    decoders.read(gone)
+    Path(gone).unlink()
+    decoders.forget_deleted()
+    gc.collect()
+    assert decoders.expect(kept) is first
+    assert second() is None
 
 
 def test_the_decoder_is_light_and_told_no_secret(monkeypatch):

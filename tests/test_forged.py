@@ -8,6 +8,7 @@ import gradio as gr
 import httpx
 import pytest
 from gradio.events import api
+from gradio.utils import get_upload_folder
 
 from jpegdl.server.decoding import Decoders
 from jpegdl.server.serving import serve
@@ -34,9 +35,10 @@ def app() -> Iterator[SimpleNamespace]:
         api(ask, api_name="glance", api_visibility="private", queue=False)
         api(compare, api_name="compare", concurrency_id="networks", concurrency_limit=1)
     options: dict[str, Any] = {"server_port": unused_port(), "prevent_thread_lock": True, "quiet": True}
-    _, url, _ = serve(demo, seconds_per_analysis=0.1, decoders=Decoders([(32, 32)]), **options)
+    decoders = Decoders([(32, 32)])
+    _, url, _ = serve(demo, seconds_per_analysis=0.1, decoders=decoders, **options)
     with httpx.Client(base_url=url, timeout=20) as client:
-        yield SimpleNamespace(client=client)
+        yield SimpleNamespace(client=client, decoders=decoders)
     demo.close(verbose=False)
 
 
@@ -48,3 +50,17 @@ def test_a_thousand_forged_requests_leave_the_service_answering(app, capfd):
     assert app.client.get("/readyz").status_code == 200
     answer = Visitor(app.client).ask(fn_index(app.client, "ask"), [{"pair": "still here"}])
     assert answer["output"]["data"] == [{"pair": "still here"}]
+
+
+def test_one_call_has_one_picture_decoded_however_many_it_names(app, monkeypatch):
+    asked: list[str | None] = []
+    expect = app.decoders.expect
+
+    def counted(path: str | None) -> Any:
+        asked.append(path)
+        return expect(path)
+
+    monkeypatch.setattr(app.decoders, "expect", counted)
+    names = [{"path": f"{get_upload_folder()}/{'./' * number}photo.jpg"} for number in range(40)]
+    Visitor(app.client).join(fn_index(app.client, "compare"), [names, "pair", "shared"])
+    assert asked == [names[0]["path"]]

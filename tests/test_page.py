@@ -1,10 +1,13 @@
 """What the page's server side answers to the state that a browser holds; no browser, no network of a real pair."""
 
+import asyncio
 import json
 import re
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import gradio as gr
 import pytest
@@ -15,11 +18,12 @@ from jpegdl.analysis.answers import Answers
 from jpegdl.analysis.request import Answer, Request, answer
 from jpegdl.codec.jpegfile import encode, scale_standard
 from jpegdl.pairs.checkpoints import CheckpointError, ModelPair, load_pairs
+from jpegdl.server.decoding import Decoders
 from jpegdl.server.uploads import MISSING, NOT_A_PICTURE, UNREADABLE
 from jpegdl.ui import evidence
 from jpegdl.ui.compare import NOT_HERE, TOO_OLD, Compare, outcome, read_state, request
 from jpegdl.ui.evidence import gather_evidence
-from jpegdl.ui.page import Page, build_page
+from jpegdl.ui.page import Page, after_decoding, build_page
 from jpegdl.ui.real_file import same_size
 from jpegdl.ui.screens import Screens
 from jpegdl.ui.trays import best_shown_first, examples, offered
@@ -201,6 +205,24 @@ def test_a_run_on_record_that_cannot_be_read_is_named_since_verdicts_are_told_wi
     (sentence,) = facts_of(build_page({"pair": pair}, {}, lambda request: answer({"pair": pair}, request)))["refused"]
     assert sentence.startswith("A run on record is left out of the evidence: ")
     assert "half.json" in sentence
+
+
+def test_who_waits_for_a_decoder_holds_no_thread_of_the_others():
+    """Twice as many calls as there are threads; another function runs meanwhile, and all of them at the end."""
+    future: Future[None] = Future()
+    decoders = SimpleNamespace(expect=lambda path: future)
+    path = f"{get_upload_folder()}/photo.jpg"
+    glance = after_decoding(lambda state: state["number"], cast(Decoders, decoders))
+
+    async def crowd() -> list[int]:
+        waiting = [asyncio.create_task(glance({"file": path, "number": number})) for number in range(80)]
+        await asyncio.sleep(0.05)
+        assert await glance({"file": None, "number": 7}) == 7
+        assert not any(task.done() for task in waiting)
+        future.set_exception(ValueError("what the function says itself"))
+        return list(await asyncio.gather(*waiting))
+
+    assert asyncio.run(asyncio.wait_for(crowd(), 20)) == list(range(80))
 
 
 def test_without_any_pair_the_page_opens_and_names_the_reasons():

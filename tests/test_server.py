@@ -488,6 +488,17 @@ print(prepare_environment(), os.environ["OMP_NUM_THREADS"])
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_place_where_no_folder_can_be_made_is_named_in_a_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    code = "from jpegdl.server.environment import prepare_environment; prepare_environment()"
+    place = tmp_path / "file" / "folder"
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(place)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    said = f"No folder can be made in {place} (Not a directory); name another place: GRADIO_TEMP_DIR=FOLDER.\n"
+    assert done.stderr == said
+
+
 def test_preparing_after_gradio_was_imported_is_an_error():
     code = """
 import sys

@@ -70,16 +70,23 @@ class Decoders:
             status = os.stat(path or "")
         except (OSError, ValueError):
             return _refused(path)
-        key = (str(path), status.st_mtime_ns, status.st_size)
+        path = os.path.realpath(path or "")  # or one file would be decoded under each of its many spellings
+        key = (path, status.st_mtime_ns, status.st_size)
         with self._lock:
             if (future := self._futures.get(key)) is None:
                 future = self._futures[key] = Future()
-                self._queue_for(str(path)).put((str(path), future))
+                self._queue_for(path).put((path, future))
             self._kept[key] = future
             self._kept.move_to_end(key)
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return future
+
+    def forget_deleted(self) -> None:
+        """Drop the results of files that are not there any more: no picture of a visitor outlives its file here."""
+        with self._lock:
+            for key in [key for key in self._kept if not os.path.exists(key[0])]:
+                del self._kept[key]
 
     def _queue_for(self, path: str) -> "SimpleQueue[tuple[str, Future[Decoded]]]":
         """Costly pictures wait for the first process; the others go where fewer wait, so never behind all of those."""

@@ -38,7 +38,12 @@ def prepare_environment() -> Path:
             raise RuntimeError("prepare_environment() was called after gradio was imported; call it before")
         place = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
         remove_folders_of_dead_runs(place)
-        _folder = make_private_folder(place)
+        try:
+            _folder = make_private_folder(place)
+        except OSError as error:
+            raise SystemExit(
+                f"No folder can be made in {place} ({error.strerror}); name another place: GRADIO_TEMP_DIR=FOLDER."
+            ) from None
         os.environ["GRADIO_TEMP_DIR"] = str(_folder)
         _set_what_is_not_set(_folder)
         _leave_stubs_alone()

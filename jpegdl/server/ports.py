@@ -1,4 +1,4 @@
-"""The port of the server, looked at before anything slow is imported."""
+"""The port of the server, looked at before the pairs are loaded."""
 
 import os
 import socket

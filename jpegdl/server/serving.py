@@ -53,7 +53,7 @@ def serve(
         Middleware(Door, room.expect_reader, headers()),
         *([Middleware(ServeFiles, files)] if files else []),
     ]
-    settings = launch_settings(app_kwargs={"middleware": middleware, "lifespan": lifespan(demo, room)})
+    settings = launch_settings(app_kwargs={"middleware": middleware, "lifespan": lifespan(demo, room, decoders)})
     launched: tuple[Any, str, str] = demo.launch(server_port=port, prevent_thread_lock=True, **settings, **page)
     if not goes_on:
         run_until_stopped(demo, room)
@@ -80,7 +80,9 @@ def launch_settings(**settings: Any) -> dict[str, Any]:
     }
 
 
-def lifespan(demo: gr.Blocks, room: WaitingRoom) -> Callable[[object], contextlib.AbstractAsyncContextManager[None]]:
+def lifespan(
+    demo: gr.Blocks, room: WaitingRoom, decoders: Decoders | None
+) -> Callable[[object], contextlib.AbstractAsyncContextManager[None]]:
     """What runs beside the server: cleaning up."""
 
     def sweep_once() -> None:
@@ -88,6 +90,8 @@ def lifespan(demo: gr.Blocks, room: WaitingRoom) -> Callable[[object], contextli
         gone = {str(path) for path in sweep(prepare_environment(), keep=kept)}
         for known in demo.temp_file_sets:  # Gradio never forgets a name
             known -= gone
+        if decoders:
+            decoders.forget_deleted()
 
     @contextlib.asynccontextmanager
     async def around(_app: object) -> AsyncIterator[None]:

@@ -85,7 +85,7 @@ class WaitingRoom(Queue):
         """Take a place, or raise the answer (4xx or 503, one sentence) that says why there is none."""
         self.forget()
         self._admit(body)
-        paths = uploads_in(body.data) if self._decoders else []
+        paths = uploads_in(body.data)[:1] if self._decoders else []  # no function takes two
         pictures = [await asyncio.to_thread(self._decoders.expect, path) for path in paths] if self._decoders else []
         pushed = await super().push(body, request, username)
         if isinstance(pushed[1], str) and pushed[1] in self.event_ids_to_events:

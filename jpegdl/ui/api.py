@@ -1,5 +1,6 @@
 """The named endpoints that scripts call: /pairs, /tables, /compare and /draw. Numbers first, then files by name."""
 
+import errno
 import io
 import secrets
 from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ HOW_TO_SEND = (
     "The picture must be a file that was sent along: handle_file(PATH) of gradio_client. A path alone says "
     "nothing to this server."
 )
+NO_ROOM = "The server has no space for result files now; try again in an hour."
 NO_TEST_PICTURES = "The test pictures of {pair!r} are not on this machine; the server needs --data for them."
 
 
@@ -125,10 +127,15 @@ class Endpoints:
             raise _refusal(str(error)) from None
 
     def _save(self, files: Mapping[str, bytes]) -> Files:
-        return {
-            name: FileData(path=save_bytes(data, name, self.folder), orig_name=name, size=len(data))
-            for name, data in files.items()
-        }
+        try:
+            return {
+                name: FileData(path=save_bytes(data, name, self.folder), orig_name=name, size=len(data))
+                for name, data in files.items()
+            }
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise _refusal(NO_ROOM) from None
 
 
 def _sent_file(picture: object) -> str | None:

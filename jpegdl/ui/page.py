@@ -1,24 +1,27 @@
 """The page: one component that holds its state in the browser, the questions it asks, and the files it is made of."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from anyio import to_thread
 from gradio.events import api
 
 from jpegdl.analysis.answers import Answers
 from jpegdl.analysis.request import Answer, Request
 from jpegdl.analysis.results.evidence import Evidence
 from jpegdl.pairs.checkpoints import CheckpointError, ModelPair
-from jpegdl.server.decoding import Decoded
+from jpegdl.server.decoding import Decoders
 from jpegdl.server.environment import results_folder
 from jpegdl.server.files import PageFiles, page_files
-from jpegdl.server.uploads import Upload, read_upload
+from jpegdl.server.uploads import read_upload
+from jpegdl.server.waiting import uploads_in
 from jpegdl.ui.about import about
 from jpegdl.ui.api import Draw, Endpoints, offer_api
 from jpegdl.ui.compare import Compare
@@ -63,20 +66,21 @@ def build_page(
     *,
     draws: Mapping[str, Draw] | None = None,
     first: bool = True,
-    read: Callable[[str | None], Upload | Decoded] = read_upload,
+    decoders: Decoders | None = None,
 ) -> Page:
     """The page for these pairs.
 
     `run` answers a request with the networks. The pairs in `refused` are named on the page with their reason; a pair
     that cannot be shown joins them, and without any pair the page still opens. `draws`: pair name -> how to draw one
     of its test pictures, for pairs whose data set is here. `first`: whether the networks may run without a visitor, so
-    that the page opens with a computed result. `read` decodes an upload.
+    that the page opens with a computed result. `decoders` decode uploads; without them this process does.
     """
     shown, left_out = showable(pairs)
     cards = {name: pair.card for name, pair in shown.items()}
     shown = {name: shown[name] for name in best_shown_first(cards)}
     files = page_files(STATIC, tray_files(cards))
     answers = Answers(run)
+    read = decoders.read if decoders else read_upload
     compare = Compare(shown, answers, draws or {}, read, is_lent=not first)
     known = cache(lambda: gather_evidence(cards.values()))
     screens = Screens(compare, known)
@@ -94,12 +98,28 @@ def build_page(
         )
         if shown:
             api(compare.ask, api_name="ask", api_visibility="private", **NETWORKS)
-            api(compare.glance, api_name="glance", api_visibility="private", queue=False)
+            api(after_decoding(compare.glance, decoders), api_name="glance", api_visibility="private", queue=False)
             api(compare.draw, api_name="drawn", api_visibility="private", queue=False)
             api(compare.outcomes, api_name="outcomes", api_visibility="private", **NETWORKS)
-            api(screens.screen, api_name="screen", api_visibility="private", queue=False)
+            api(after_decoding(screens.screen, decoders), api_name="screen", api_visibility="private", queue=False)
             offer_api(demo, endpoints, **NETWORKS)
     return Page(demo, files, endpoints.is_remembered)
+
+
+def after_decoding(function: Callable[..., Any], decoders: Decoders | None) -> Callable[..., Any]:
+    """`function`, outside the queue, which begins when the upload that its values name is decoded: whoever waits for
+    that holds no thread, of which there are few for all visitors."""
+    if decoders is None:
+        return function
+    expect = decoders.expect
+
+    @wraps(function)
+    async def call(*values: Any) -> Any:
+        for path in uploads_in(list(values))[:1]:
+            await asyncio.wait([asyncio.wrap_future(await to_thread.run_sync(expect, path))])
+        return await to_thread.run_sync(function, *values)
+
+    return call
 
 
 def showable(pairs: Mapping[str, ModelPair]) -> tuple[dict[str, ModelPair], list[str]]:
@@ -127,7 +147,7 @@ def facts(
     """What the browser knows from the start."""
     try:
         runs = {run.name: run for run in known().runs if run.shipped} if pairs else {}
-    except ValueError as error:  # a kept card that is damaged
+    except ValueError as error:  # cards that contradict each other
         runs, left_out = {}, [*left_out, f"What is known about all runs cannot be shown: {error}"]
     menu = menu_names(pair.card for pair in pairs.values())
     addresses = {name: files.address(name) for name in files.content}

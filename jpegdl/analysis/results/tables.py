@@ -142,8 +142,7 @@ def _baselines(group: Sequence[TrainedRun], seed: int) -> str:
         return f"- Seed {seed}: the baselines of all rows name {right[0]} of {counts[0].n} pictures.\n"
     return (
         f"- Seed {seed}: the rows' baselines, trained apart with equal settings{_precision(group, seed)}, name between "
-        f"{right[0]} and "
-        f"{right[-1]} of {counts[0].n} pictures.\n"
+        f"{right[0]} and {right[-1]} of {counts[0].n} pictures.\n"
     )
 
 
@@ -156,9 +155,8 @@ def _precision(group: Sequence[TrainedRun], seed: int) -> str:
         for run in group
         if seed in run.seeds
     }
-    return (
-        "" if len(ran) == 1 else f" but in different precision ({', '.join(' and '.join(one) for one in sorted(ran))})"
-    )
+    names = ", ".join(" and ".join(one) for one in sorted(ran))
+    return f" but in different precision ({names})" if len(ran) > 1 else ""
 
 
 def _mean_gain(run: TrainedRun, other: TrainedRun) -> str:
